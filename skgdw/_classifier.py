@@ -1,0 +1,342 @@
+"""The estimator: its parameters and what ``fit`` accepts."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from sklearn.utils.metadata_routing import UNUSED
+from torch.utils.data import DataLoader
+
+from skgdw import _validation as check
+from skgdw._weighted_net import Run, WeightedNet
+from skgdw.modules import WeightNet
+from skgdw.training import META_GRADIENTS, WEIGHTINGS, Rows, hold_out, n_samples, separate
+
+
+class GDWClassifier(WeightedNet):
+    """A torch network that learns from noisy, imbalanced labels with a small clean meta set.
+
+    Generalized Data Weighting (GDW): at every step a batch of trusted, balanced rows teaches how
+    much each class's gradient of each training row should count. Wrong labels and overfull classes
+    lose weight, and what a row says of the other classes stays in use.
+
+    A skorch net and a scikit-learn classifier: skorch's parameters, prefixes and callbacks keep
+    their meaning, except for the defaults named below.
+
+    Parameters
+    ----------
+    module : "auto", torch module or its class, default="auto"
+        Network that returns logits of shape (n, n_classes). "auto" takes an MLP for tables, a small
+        residual net for images of at most 16 pixels a side and ResNet-32 above; all of them
+        standardise their inputs. An instance is copied, so that every ``fit`` starts afresh.
+    weighting : {"class", "instance", "network", "uniform"}, default="class"
+        A weight for each class of each row (GDW), one for each row stepped against its meta
+        gradient, one for each row out of the weighting net (MW-Net), or none: plain training,
+        which checks a given meta set and leaves it unused.
+    meta_lr : float, default=0.1
+        Step of a weight whose meta gradient is of mean size in its batch, >= 0. The paper's outer
+        rate is ``meta_lr`` times batch size times number of classes.
+    weight_clip : float, default=0.2
+        Largest change of one weight in a step, > 0.
+    meta_every : int, default=1
+        Steps from one meta batch to the next; between them the weighting net alone gives the
+        weights.
+    lookahead_lr : float or None, default=None
+        Rate of the look-ahead, > 0. None follows the learning rates of ``optimizer=SGD``; other
+        optimizers, whose rate is no step length, get 0.05.
+    meta_gradient : {"auto", "forward", "difference", "unrolled"}, default="auto"
+        How the meta gradient is computed: forward-mode differentiation, finite differences, or
+        double backward. "auto" takes the first of forward, unrolled and difference that the module
+        can do; see ``meta_gradient_``.
+    meta_size : float or int, default=0.1
+        Share or number of rows taken out of the training set, balanced over the classes, where no
+        meta set is given.
+    weight_net : torch module or its class, default=WeightNet
+        Maps losses (n,) to weights (n,) in (0, 1). ``weight_net__hidden=100``.
+    weight_net_optimizer : torch optimizer class, default=torch.optim.Adam
+        With ``weight_net_optimizer__lr=1e-3`` and ``weight_net_optimizer__weight_decay=1e-4``.
+    iterator_meta : DataLoader class, default=torch.utils.data.DataLoader
+        Goes round the meta set endlessly. ``iterator_meta__batch_size`` is ``batch_size`` where not
+        set, and never more than the meta set has; ``iterator_meta__shuffle=True``.
+    criterion : torch criterion class or instance, default=torch.nn.CrossEntropyLoss
+        Its logit gradient must sum to zero over each row and be negative at the target:
+        cross-entropy with or without class weights does; label smoothing and margins do not.
+    optimizer : torch optimizer class, default=torch.optim.SGD
+        Under SGD ``optimizer__momentum=0.9`` and ``optimizer__weight_decay=5e-4`` where not set.
+    lr : float, default=0.1
+        Learning rate. It falls to zero as a cosine over ``max_epochs``;
+        ``callbacks__lr_schedule=None`` keeps it constant.
+    max_epochs : int, default=20
+        Passes over the training rows.
+    batch_size : int, default=128
+        Training rows a step.
+    train_split : skorch split or None, default=None
+        Nothing is held out unless asked for, unlike in skorch.
+    device : str, default="auto"
+        "auto" is cuda where there is one, else the CPU.
+    random_state : int, RandomState instance or None, default=None
+        Seed of initial weights, batch order, dropout and the held-out meta set. The global random
+        states of torch and numpy are left alone.
+    **kwargs
+        skorch's other parameters (``callbacks``, ``verbose``, ``warm_start``, ``classes``, ...) and
+        those with a prefix (``module__hidden``, ``optimizer__momentum``, ...).
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels: the sorted union of y and y_meta, or ``classes`` where given.
+    n_features_in_ : int
+        Columns, or channels, of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, where X is a DataFrame with strings for names.
+    module_, weight_net_ : torch.nn.Module
+        The trained network and weighting net.
+    meta_gradient_ : str or None
+        The method in use for the meta gradient; None in plain training.
+    row_weights_ : ndarray of shape (n_rows,) or None
+        For each row of X the weight of its given label when last seen; NaN for rows that went into
+        the meta set. None in plain training.
+    history_ : skorch.history.History
+        One record an epoch: ``train_loss``, ``meta_loss`` (meta batches after the look-ahead),
+        ``weight_given`` (mean weight at the given label), ``weight_other`` (at the other classes).
+
+    See Also
+    --------
+    skgdw.model_selection.split_meta : Take a class-balanced meta set out of trusted rows.
+    skgdw.corruption.LabelNoise : Corrupt labels to study what is gained.
+
+    Notes
+    -----
+    Inside callbacks labels of batches and datasets are class codes 0 .. n_classes - 1.
+
+    References
+    ----------
+    Chen et al., "Generalized Data Weighting via Class-Level Gradient Manipulation", NeurIPS 2021,
+    arXiv:2111.00056.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_iris
+    >>> from skgdw import GDWClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> trusted = np.arange(len(y)) % 10 == 0
+    >>> y_given = np.where(trusted | (np.arange(len(y)) % 3 > 0), y, (y + 1) % 3)
+    >>> clf = GDWClassifier(random_state=0, verbose=0)
+    >>> clf = clf.fit(X[~trusted], y_given[~trusted], X[trusted], y[trusted])
+    >>> float(clf.score(X, y)) > 0.9
+    True
+    """
+
+    # Requested without a call of set_fit_request. skorch's own set_fit_request takes any name.
+    __metadata_request__fit: ClassVar[dict[str, Any]] = {
+        "X_meta": True,
+        "y_meta": True,
+        "meta_mask": True,
+    }
+    __metadata_request__partial_fit: ClassVar[dict[str, Any]] = {
+        "classes": UNUSED,
+        "X_meta": True,
+        "y_meta": True,
+        "meta_mask": True,
+    }
+
+    def __init__(
+        self,
+        module: Any = "auto",
+        *,
+        weighting: str = "class",
+        meta_lr: float = 0.1,
+        weight_clip: float = 0.2,
+        meta_every: int = 1,
+        lookahead_lr: float | None = None,
+        meta_gradient: str = "auto",
+        meta_size: float = 0.1,
+        weight_net: Any = WeightNet,
+        weight_net_optimizer: Any = torch.optim.Adam,
+        iterator_meta: Any = DataLoader,
+        criterion: Any = torch.nn.CrossEntropyLoss,
+        optimizer: Any = torch.optim.SGD,
+        lr: float = 0.1,
+        max_epochs: int = 20,
+        batch_size: int = 128,
+        train_split: Any = None,
+        device: Any = "auto",
+        random_state: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            module,
+            criterion=criterion,
+            optimizer=optimizer,
+            lr=lr,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            train_split=train_split,
+            device=device,
+            **kwargs,
+        )
+        self.weighting = weighting
+        self.meta_lr = meta_lr
+        self.weight_clip = weight_clip
+        self.meta_every = meta_every
+        self.lookahead_lr = lookahead_lr
+        self.meta_gradient = meta_gradient
+        self.meta_size = meta_size
+        self.weight_net = weight_net
+        self.weight_net_optimizer = weight_net_optimizer
+        self.iterator_meta = iterator_meta
+        self.random_state = random_state
+
+    # What fit accepts.
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        X_meta: Any = None,
+        y_meta: Any = None,
+        *,
+        meta_mask: Any = None,
+    ) -> GDWClassifier:
+        """Train on (X, y), taught by the meta set.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d) or (n, channels, height, width)
+            Training rows: array, DataFrame, tensor; also skorch's mappings and Datasets, which
+            reach the module as they are.
+        y : array-like of shape (n,)
+            Labels of any kind; None for a Dataset that holds them, with ``classes`` set.
+        X_meta, y_meta : array-like of shape (m, ...) and (m,), or 1-tuples holding one
+            Trusted rows, disjoint from X. Cross-validation never cuts what stands in a 1-tuple.
+        meta_mask : array-like of shape (n,), bool
+            Marks trusted rows of X instead: they leave the training set and become the meta set.
+            Right under every kind of slicing.
+
+        Returns
+        -------
+        GDWClassifier
+            Itself, fitted.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If parameters, rows, labels or meta set break a rule; nothing is trained then.
+
+        Warns
+        -----
+        NoMetaSetWarning
+            If there is no meta set: one of ``meta_size`` is taken out of the training rows.
+        MetaClassWarning, MetaOverlapWarning, MetaScaleWarning, MetaSlicedWarning
+            If the meta set looks wrong in one of these ways.
+        MetaGradientFallbackWarning
+            If the module cannot do the meta gradient by forward mode, or as asked.
+        """
+        data = self._check_fit(X, y, X_meta, y_meta, meta_mask, self.classes, reset=True)
+        fresh = not (self.warm_start and self.__sklearn_is_fitted__())
+        return self._train(data, fresh=fresh, is_partial_fit=False)
+
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any = None,
+        classes: Any = None,
+        X_meta: Any = None,
+        y_meta: Any = None,
+        *,
+        meta_mask: Any = None,
+    ) -> GDWClassifier:
+        """Go on training on (X, y) at the constant base learning rate, for ``max_epochs`` epochs.
+
+        Parameters
+        ----------
+        X, y, X_meta, y_meta, meta_mask
+            As in `fit`. Every call brings its own meta set: it is not kept.
+        classes : array-like of shape (n_classes,), optional
+            All labels that will ever come, for the first call; later calls keep them.
+
+        Returns
+        -------
+        GDWClassifier
+            Itself.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `fit`, and for labels that the first call did not know.
+        """
+        fitted = self.__sklearn_is_fitted__()
+        known = self.classes_ if fitted else self.classes if classes is None else classes
+        data = self._check_fit(X, y, X_meta, y_meta, meta_mask, known, reset=not fitted)
+        return self._train(data, fresh=not hasattr(self, "module_"), is_partial_fit=True)
+
+    def _check_fit(
+        self,
+        X: Any,
+        y: Any,
+        X_meta: Any,
+        y_meta: Any,
+        meta_mask: Any,
+        classes: Any,
+        *,
+        reset: bool,
+    ) -> check.CheckedData:
+        """Check everything, before anything is built."""
+        choices = {"weighting": tuple(WEIGHTINGS), "meta_gradient": META_GRADIENTS}
+        check.check_parameters(self, choices)
+        X_meta, y_meta, bare = check.check_meta_arguments(X_meta, y_meta, meta_mask)
+        dtype = self._input_dtype()
+        if check.passes_through(X):
+            labels = check.check_dataset_labels(X, y, classes)
+        else:
+            if y is None:
+                check.check_labels(None, "y")
+            X, labels = check.check_X(self, X, y, dtype=dtype, reset=reset)
+            labels = check.check_labels(labels, "y")
+        meta_labels = None if y_meta is None else check.check_labels(y_meta, "y_meta")
+        classes = check.find_classes(labels, meta_labels, classes)
+        codes = None if labels is None else check.encode(labels, classes)
+        mask = None if meta_mask is None else check.check_meta_mask(meta_mask, n_samples(X))
+        meta_codes = None
+        if meta_labels is not None:
+            X_meta = check.check_meta_X(self, X_meta, X, dtype=dtype)
+            check.check_same_length(X_meta, meta_labels)
+            meta_codes = check.encode(meta_labels, classes)
+        data = check.CheckedData(X, codes, classes, X_meta, meta_codes, mask)
+        if self.weighting != "uniform":
+            check.warn_of_meta_set(data, bare=bare)
+        return data
+
+    def _train(
+        self, data: check.CheckedData, *, fresh: bool, is_partial_fit: bool
+    ) -> GDWClassifier:
+        """Split off the meta rows, build what is not built yet, and hand over to skorch."""
+        if fresh or not hasattr(self, "_random"):
+            self._new_random()
+        train, meta = self._meta_rows(data)
+        check.check_enough_rows(len(train.rows))
+        self.classes_inferred_ = data.classes
+        self._run = Run(train, meta, n_samples(data.X), is_partial_fit)
+        try:
+            if fresh:
+                self.initialize()
+            WeightedNet.partial_fit(self, train.X, train.y)
+            ledger = self._run.ledger
+            self.row_weights_ = None if ledger is None else ledger.given.cpu().numpy()
+        finally:
+            del self._run
+        return self
+
+    def _meta_rows(self, data: check.CheckedData) -> tuple[Rows, Rows | None]:
+        everything = Rows(data.X, data.y, np.arange(n_samples(data.X)))
+        if data.meta_mask is not None:
+            return separate(data.X, data.y, data.meta_mask)
+        if data.y_meta is not None:
+            return everything, Rows(data.X_meta, data.y_meta, np.arange(len(data.y_meta)))
+        if self.weighting == "uniform":
+            return everything, None
+        codes = check.check_can_hold_out(data)
+        return hold_out(data.X, codes, len(data.classes), self.meta_size, self._random)

@@ -1,0 +1,270 @@
+"""skorch's classifier, brought to scikit-learn's estimator contract; no weighting in here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+from skorch import NeuralNetClassifier
+from skorch.callbacks.scoring import ScoringBase
+from skorch.dataset import Dataset as SkorchDataset
+from torch.utils.data import Dataset
+
+from skgdw._rows import local_random_state
+from skgdw._validation import check_X, passes_through
+from skgdw.training._batches import RowDataset, make_loader
+
+# Rows a prediction step: large, so that a row's prediction does not hang on its neighbours
+# (matrix products of different heights round differently), and fast.
+_PREDICT_ROWS = 1024
+
+
+class _State:
+    """An attribute that skorch sets in ``__init__`` and scikit-learn wants to see only later."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.key = f"_{name.rstrip('_')}_state"
+
+    def __get__(self, net: Any, owner: type | None = None) -> Any:
+        if net is None:
+            return self
+        try:
+            return net.__dict__[self.key]
+        except KeyError:
+            raise AttributeError(self.key) from None
+
+    def __set__(self, net: Any, value: Any) -> None:
+        net.__dict__[self.key] = value
+
+
+class _Device:
+    """The device parameter: "auto" as given, resolved wherever skorch reads it."""
+
+    def __get__(self, net: Any, owner: type | None = None) -> Any:
+        return self if net is None else _resolve(net.__dict__["device"])
+
+    def __set__(self, net: Any, value: Any) -> None:
+        net.__dict__["device"] = value
+
+
+def _resolve(device: Any) -> Any:
+    if isinstance(device, str) and device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return device
+
+
+class SklearnNet(NeuralNetClassifier):
+    """A net that scikit-learn's tools cannot tell from their own classifiers.
+
+    It encodes labels of any kind, validates input as scikit-learn does, keeps its random numbers
+    to itself, and lets ``set_params`` take effect at the next ``fit``.
+    """
+
+    history_ = _State()
+    initialized_ = _State()
+    virtual_params_ = _State()
+    device = _Device()
+
+    _speaks_codes = False
+
+    # Parameters.
+
+    def _get_param_names(self) -> list[str]:
+        return sorted(k for k in self.__dict__ if not (k.startswith("_") or k.endswith("_")))
+
+    def get_params(self, deep: bool = True, **kwargs: Any) -> dict[str, Any]:
+        """Return the parameters as they were given."""
+        params = super().get_params(deep=deep, **kwargs)
+        params["device"] = self.__dict__["device"]
+        return params
+
+    def set_params(self, **params: Any) -> SklearnNet:
+        """Set parameters; they take effect at the next ``fit``.
+
+        On a fitted net learning rates and other optimizer settings, and callbacks, also act on
+        the running optimizer and callbacks, so that ``partial_fit`` sees them.
+
+        Raises
+        ------
+        ValueError
+            If a name is no parameter.
+        """
+        fitted = getattr(self, "initialized_", False)
+        callbacks = {k: v for k, v in params.items() if fitted and k.startswith("callbacks")}
+        if callbacks:
+            super().set_params(**callbacks)
+        for name, value in params.items():
+            if name in callbacks:
+                continue
+            if fitted and self._is_virtual_param(name):
+                self._apply_virtual_params({name: value})
+                for group in self.optimizer_.param_groups:
+                    group.pop("initial_lr", None)  # what the schedule would go back to
+            if "__" in name and name.split("__", 1)[0] in self._prefixes():
+                self._params_to_validate.add(name)
+                setattr(self, name, value)
+            else:
+                BaseEstimator.set_params(self, **{name: value})
+        return self
+
+    def _prefixes(self) -> set[str]:
+        return {*self.prefixes_, "module", "criterion", "optimizer"}
+
+    # Random numbers.
+
+    def initialize(self) -> SklearnNet:
+        """Build module, criterion, optimizers and callbacks."""
+        if not hasattr(self, "_random"):
+            self._new_random()
+        return super().initialize()
+
+    def _new_random(self) -> None:
+        """Start the source of all seeds anew; `partial_fit` goes on with it."""
+        source = local_random_state(self.random_state)
+        self._random = np.random.RandomState(source.randint(2**31 - 1))
+
+    def _seed(self) -> int:
+        return int(self._random.randint(2**31 - 1))
+
+    # Labels.
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """Labels in the order of ``predict_proba``'s columns."""
+        if self._speaks_codes:
+            return np.arange(len(self.classes_inferred_))
+        try:
+            return self.classes_inferred_
+        except AttributeError:
+            raise AttributeError(f"{type(self).__name__} has no `classes_` before fit") from None
+
+    def check_data(self, X: Any, y: Any = None) -> None:
+        """Do nothing: ``fit`` has checked already."""
+
+    def notify(self, method_name: str, **kwargs: Any) -> None:
+        """Tell the callbacks; those that score compare with the datasets' class codes."""
+        getattr(self, method_name)(self, **kwargs)
+        for _, callback in self.callbacks_:
+            with self._codes(isinstance(callback, ScoringBase)):
+                getattr(callback, method_name)(self, **kwargs)
+
+    @contextmanager
+    def _codes(self, wanted: bool) -> Iterator[None]:
+        if not wanted:
+            yield
+            return
+        self._speaks_codes = True
+        try:
+            yield
+        finally:
+            del self._speaks_codes
+
+    # Data.
+
+    def get_dataset(self, X: Any, y: Any = None) -> Dataset:
+        """Return a dataset that hands out whole batches, or the user's own kind."""
+        if isinstance(X, Dataset) or self.dataset is not SkorchDataset:
+            return super().get_dataset(X, y)
+        return RowDataset(self._to_tensors(X), None if y is None else torch.as_tensor(y))
+
+    def _to_tensors(self, X: Any) -> Any:
+        if isinstance(X, dict):
+            return {name: self._to_tensors(value) for name, value in X.items()}
+        tensor = X
+        if not isinstance(X, torch.Tensor):
+            tensor = torch.from_numpy(np.require(X, requirements=["C", "W"]))
+        return tensor.to(self._module_dtype()) if tensor.is_floating_point() else tensor
+
+    def _module_dtype(self) -> torch.dtype:
+        floating = (p.dtype for p in self.module_.parameters() if p.is_floating_point())
+        return next(floating, torch.get_default_dtype())
+
+    def _input_dtype(self) -> Any:
+        """Return numpy's name for the dtype that arrays are checked in."""
+        module = getattr(self, "module_", self.module)
+        if isinstance(module, torch.nn.Module):
+            doubles = (p.dtype is torch.float64 for p in module.parameters())
+            if next(doubles, False):
+                return np.float64
+        return np.float32
+
+    def get_iterator(self, dataset: Dataset, training: bool = False) -> Any:
+        """Return the loader of a dataset: shuffled for training, in large batches otherwise."""
+        name = "iterator_train" if training else "iterator_valid"
+        options = {
+            "batch_size": self.batch_size if training else max(self.batch_size, _PREDICT_ROWS),
+            "shuffle": training,
+            **self.get_params_for(name),
+        }
+        if options["batch_size"] == -1:
+            options["batch_size"] = len(dataset)  # type: ignore[arg-type]
+        generator = torch.Generator()
+        generator.manual_seed(self._seed() if training else 0)
+        return make_loader(getattr(self, name), dataset, generator=generator, **options)
+
+    # Prediction.
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Tell whether ``fit`` has been called."""
+        return hasattr(self, "module_") and hasattr(self, "classes_inferred_")
+
+    def infer(self, x: Any, **fit_params: Any) -> Any:
+        """Call the module on a batch."""
+        return super().infer(x)
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return class probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, channels, height, width)
+            Rows as given to ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            One column for each entry of ``classes_``.
+
+        Raises
+        ------
+        NotFittedError
+            If ``fit`` has not been called.
+        """
+        if not self.__sklearn_is_fitted__():
+            raise NotFittedError(
+                f"This {type(self).__name__} instance is not fitted yet. Call `fit` with training "
+                "rows before predicting."
+            )
+        if not passes_through(X):
+            X = check_X(self, X, dtype=self._input_dtype(), reset=False)
+        return super().predict_proba(X)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the most probable label of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, channels, height, width)
+            Rows as given to ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Labels out of ``classes_``.
+        """
+        probability = self.predict_proba(X)
+        return self.classes_[probability.argmax(axis=1)]
+
+    # Pickling.
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore; "auto" means the device of the machine that loads."""
+        asked = state["device"]
+        super().__setstate__({**state, "device": _resolve(asked)})
+        if isinstance(asked, str) and asked == "auto":
+            self.device = "auto"

@@ -1,0 +1,42 @@
+"""Rows: what may come as X."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from sklearn.utils.validation import validate_data
+from torch.utils.data import Dataset
+
+
+def passes_through(X: Any) -> bool:
+    """Tell whether X is one of skorch's inputs that are handed to the module as they are."""
+    return isinstance(X, Dataset) or (isinstance(X, Mapping) and not hasattr(X, "tocsr"))
+
+
+def as_host_array(data: Any) -> Any:
+    """Return a torch tensor as a numpy array, anything else as it is."""
+    if isinstance(data, torch.Tensor):
+        data = data.detach().cpu()
+        return (data.float() if data.dtype is torch.bfloat16 else data).numpy()
+    return data
+
+
+def check_X(estimator: Any, X: Any, y: Any = None, *, dtype: Any, reset: bool) -> Any:
+    """Return X as an array (n, d) or (n, ...); with y, both, of equal length."""
+    options: dict[str, Any] = {"dtype": dtype, "allow_nd": True, "order": "C", "reset": reset}
+    if y is None:
+        return validate_data(estimator, as_host_array(X), **options)
+    return validate_data(
+        estimator, as_host_array(X), as_host_array(y), multi_output=True, **options
+    )
+
+
+def check_enough_rows(n: int) -> None:
+    """Check that there is something to train on."""
+    if n < 2:
+        raise ValueError(
+            "At least two training rows are needed beside the meta set; got n_samples = "
+            f"{n}: batch statistics of one row do not exist."
+        )

@@ -1,0 +1,291 @@
+"""How skorch's life cycle is wired to the training: what is built, and what a step does."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from skorch.callbacks import EpochTimer, PassthroughScoring, PrintLog
+from skorch.callbacks.scoring import EpochScoring
+from skorch.dataset import unpack_data
+from skorch.utils import TeeGenerator, to_device
+from torch import Tensor
+from torch.optim import SGD
+from torch.optim.lr_scheduler import CosineAnnealingLR
+from torch.utils.data import DataLoader, Subset
+
+from skgdw._auto_module import make_auto_module
+from skgdw._sklearn_net import SklearnNet
+from skgdw._validation import check_auto_module, check_logits
+from skgdw.exceptions import NonFiniteLossWarning
+from skgdw.training import (
+    FitSchedule,
+    Ledger,
+    LookAheadRates,
+    MetaStep,
+    PlainStep,
+    RandomStream,
+    RowDataset,
+    Rows,
+    Step,
+    choose_meta_gradient,
+    make_loader,
+    make_row_loss,
+    make_weighting,
+    trial_logits,
+)
+
+# Rows on which output and meta gradient are tried out at the start of fit.
+_TRIAL_ROWS = 8
+
+# What a meta step adds to the history beside skorch's losses.
+_METRICS = ("meta_loss", "weight_given", "weight_other")
+
+
+@dataclass
+class Run:
+    """What lives for one call of ``fit`` or ``partial_fit`` and is never pickled."""
+
+    train: Rows
+    meta: Rows | None
+    n_rows: int
+    is_partial_fit: bool
+    step: Step | None = None
+    ledger: Ledger | None = None
+
+
+class WeightedNet(SklearnNet):
+    """A net whose training step weights each class of each row."""
+
+    # skorch finds its parts by these prefixes; modules and optimizers add theirs when built.
+    prefixes_ = [*SklearnNet.prefixes_, "iterator_meta"]  # noqa: RUF012
+
+    _run: Run | None = None
+
+    @property
+    def _running(self) -> Run:
+        if self._run is None:
+            raise RuntimeError("Training runs inside `fit` and `partial_fit`; call one of them.")
+        return self._run
+
+    @property
+    def is_partial_fit(self) -> bool:
+        """Whether ``partial_fit`` is running; the schedule asks."""
+        return self._run is not None and self._run.is_partial_fit
+
+    def _prefixes(self) -> set[str]:
+        return super()._prefixes() | {"weight_net", "weight_net_optimizer"}
+
+    # What is built.
+
+    @property
+    def _default_callbacks(self) -> list[tuple[str, Any]]:
+        return [
+            ("epoch_timer", EpochTimer()),
+            ("train_loss", PassthroughScoring("train_loss", on_train=True)),
+            ("valid_loss", PassthroughScoring("valid_loss")),
+            ("valid_acc", EpochScoring("accuracy", name="valid_acc", lower_is_better=False)),
+            ("lr_schedule", FitSchedule(CosineAnnealingLR, T_max=self.max_epochs)),
+            ("print_log", PrintLog()),
+        ]
+
+    def initialize_module(self) -> WeightedNet:
+        """Build ``module_`` and ``weight_net_``."""
+        with RandomStream(self._seed(), torch.device("cpu")).active():
+            kwargs = self.get_params_for("module")
+            if isinstance(self.module, str):
+                check_auto_module(self.module, is_fitting=self._run is not None)
+                n_classes = len(self.classes_inferred_)
+                self.module_ = make_auto_module(self._running.train.X, n_classes, **kwargs)
+            else:
+                module = self.initialized_instance(self.module, kwargs)
+                # A copy: the caller's instance is not trained, and a refit starts afresh.
+                self.module_ = copy.deepcopy(module) if module is self.module else module
+            kwargs = self.get_params_for("weight_net")
+            weight_net = self.initialized_instance(self.weight_net, kwargs)
+            self.weight_net_ = copy.deepcopy(weight_net).to(self._module_dtype())
+        return self
+
+    def get_all_learnable_params(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield what ``optimizer_`` trains: everything but the weighting net."""
+        own = {id(p) for p in self.weight_net_.parameters()}
+        for name, parameter in super().get_all_learnable_params():
+            if id(parameter) not in own:
+                yield name, parameter
+
+    def initialize_optimizer(self, triggered_directly: Any = None) -> WeightedNet:
+        """Build ``optimizer_`` and ``weight_net_optimizer_``."""
+        args, kwargs = self.get_params_for_optimizer("optimizer", self.get_all_learnable_params())
+        if self.optimizer is SGD:
+            kwargs = {"momentum": 0.9, "weight_decay": 5e-4, **kwargs}
+        self.optimizer_ = self.optimizer(*args, **kwargs)
+        args, kwargs = self.get_params_for_optimizer(
+            "weight_net_optimizer", self.weight_net_.named_parameters()
+        )
+        # Where none is set skorch would take the classifier's learning rate.
+        own = self.get_params_for("weight_net_optimizer")
+        kwargs = {"weight_decay": 1e-4, **kwargs, "lr": own.get("lr", 1e-3)}
+        self.weight_net_optimizer_ = self.weight_net_optimizer(*args, **kwargs)
+        return self
+
+    # Data.
+
+    def get_split_datasets(self, X: Any, y: Any = None, **kwargs: Any) -> tuple[Any, Any]:
+        """Return training and validation data as datasets of whole batches."""
+        train, valid = (
+            part.dataset.subset(part.indices)
+            if isinstance(part, Subset) and isinstance(part.dataset, RowDataset)
+            else part
+            for part in super().get_split_datasets(X, y, **kwargs)
+        )
+        return train, valid
+
+    def get_dataset(self, X: Any, y: Any = None) -> Any:
+        """Return the dataset of X; training rows know their places."""
+        dataset = super().get_dataset(X, y)
+        if isinstance(dataset, RowDataset) and self._run is not None and X is self._run.train.X:
+            dataset.rows = torch.as_tensor(self._run.train.rows)
+        return dataset
+
+    def _meta_batches(self, meta: Rows) -> Iterator[tuple[Any, Tensor]]:
+        """Yield meta batches without end, on the device."""
+        options = {
+            "batch_size": self.batch_size,
+            "shuffle": True,
+            **self.get_params_for("iterator_meta"),
+        }
+        dataset = self.get_dataset(meta.X, meta.y)
+        if options["batch_size"] == -1:
+            options["batch_size"] = len(dataset)
+        generator = torch.Generator().manual_seed(self._seed())
+        loader = make_loader(
+            self.iterator_meta, dataset, generator=generator, endless=True, **options
+        )
+        while True:  # a loader of the user's own kind ends: go round again
+            for batch in loader:
+                yield self._on_device(batch)
+
+    def _on_device(self, batch: Any) -> tuple[Any, Tensor]:
+        X, y = unpack_data(batch)
+        return to_device(X, self.device), to_device(y, self.device)
+
+    def _first_rows(self, rows: Rows) -> tuple[Any, Tensor]:
+        loader = make_loader(
+            DataLoader,
+            self.get_dataset(rows.X, rows.y),
+            batch_size=_TRIAL_ROWS,
+            shuffle=False,
+            generator=torch.Generator(),
+        )
+        return self._on_device(next(iter(loader)))
+
+    # Training.
+
+    def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **kwargs: Any) -> Any:
+        """Build the step, now that callbacks have had their say, and run the epochs."""
+        with torch.enable_grad():
+            self._running.step = self._make_step()
+            return super().fit_loop(X, y, epochs, **kwargs)
+
+    def _make_step(self) -> Step:
+        run, device = self._running, torch.device(self.device or "cpu")
+        stream = RandomStream(self._seed(), device)
+        weighting = make_weighting(self.weighting, meta_lr=self.meta_lr, clip=self.weight_clip)
+        module = getattr(self.module_, "_orig_mod", self.module_)  # under torch.compile
+        self._set_training(True)
+        trial = self._first_rows(run.train)
+        check_logits(trial_logits(module, trial[0], stream), self.module_, self.classes_inferred_)
+        self.meta_gradient_ = None
+        if run.meta is None or not weighting.uses_meta:
+            return PlainStep(self.infer, self.criterion_, stream)
+        step = MetaStep(
+            infer=self.infer,
+            module=module,
+            criterion=self.criterion_,
+            row_loss=make_row_loss(self.criterion_, len(self.classes_inferred_)),
+            weight_net=self.weight_net_,
+            weight_net_optimizer=self.weight_net_optimizer_,
+            weighting=weighting,
+            rates=LookAheadRates(module, self.optimizer_, self.lookahead_lr),
+            meta_batches=self._meta_batches(run.meta),
+            meta_every=self.meta_every,
+            stream=stream,
+        )
+        meta_trial = self._first_rows(run.meta)
+        step.way = choose_meta_gradient(
+            self.meta_gradient,
+            lambda way: step.attempt(way, *trial, meta_trial),
+            type(module).__name__,
+        )
+        self.meta_gradient_ = step.way.method
+        run.ledger = Ledger(run.n_rows, device)
+        return step
+
+    def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+        """Take one optimizer step on a training batch."""
+        step, ledger = self._running.step, self._running.ledger
+        if step is None:
+            raise RuntimeError("The step is built by `fit_loop`, which `fit` calls.")
+        self._set_training(True)
+        X, y = self._on_device(batch)
+        self.optimizer_.zero_grad()
+        result = step(X, y)
+        self.notify(
+            "on_grad_computed",
+            named_parameters=TeeGenerator(self.get_all_learnable_params()),
+            batch=batch,
+            training=True,
+        )
+        self.optimizer_.step()
+        if result.weight is not None and ledger is not None:
+            rows = getattr(batch, "rows", None)
+            for name, value in ledger.note(rows, y, result.weight).items():
+                self.history.record_batch(name, value)
+        if result.meta_loss is not None:
+            self.history.record_batch("meta_loss", result.meta_loss)
+        return {"loss": result.loss, "y_pred": result.logits}
+
+    def run_single_epoch(
+        self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any
+    ) -> None:
+        """Run the batches of one epoch; figures stay on the device until it ends."""
+        if not training:
+            super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+            return
+        count = 0
+        try:
+            for batch in iterator:
+                self.notify("on_batch_begin", batch=batch, training=True)
+                step = step_fn(batch, **fit_params)
+                self.history.record_batch(prefix + "_loss", step["loss"])
+                self.history.record_batch(prefix + "_batch_size", len(step["y_pred"]))
+                self.notify("on_batch_end", batch=batch, training=True, **step)
+                count += 1
+        finally:
+            self._settle_history(prefix)
+        self.history.record(prefix + "_batch_count", count)
+
+    def _settle_history(self, prefix: str) -> None:
+        """Turn the epoch's figures into numbers, one transfer each, and their means."""
+        batches = self.history[-1]["batches"]
+        for name in (prefix + "_loss", *_METRICS):
+            held = [batch for batch in batches if isinstance(batch.get(name), Tensor)]
+            if not held:
+                continue
+            values = torch.stack([batch[name] for batch in held]).tolist()
+            for batch, value in zip(held, values, strict=True):
+                batch[name] = value
+            if name in _METRICS:
+                self.history.record(name, sum(values) / len(values))
+            elif not all(abs(value) < float("inf") for value in values):
+                warnings.warn(
+                    f"`{name}` should stay finite; it became infinite or NaN in epoch "
+                    f"{len(self.history)}. Lower `lr`, or clip gradients with skorch's "
+                    "GradientNormClipping callback.",
+                    NonFiniteLossWarning,
+                    stacklevel=2,
+                )

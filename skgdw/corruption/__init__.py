@@ -1,0 +1,11 @@
+"""Controlled corruption of clean data: wrong labels and uneven classes, with the truth kept.
+
+The samplers follow imbalanced-learn's contract (`fit_resample`) without needing it. Decide the
+imbalance on true labels: apply `ClassImbalance` before `LabelNoise`.
+"""
+
+from ._imbalance import ClassImbalance
+from ._label_noise import LabelNoise
+from ._transition import transition_matrix
+
+__all__ = ["ClassImbalance", "LabelNoise", "transition_matrix"]

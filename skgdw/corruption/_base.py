@@ -1,0 +1,158 @@
+"""The contract all corruption samplers share."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin
+from sklearn.utils.validation import validate_data
+
+from skgdw._rows import (
+    IntArray,
+    check_same_length,
+    encode_labels,
+    local_random_state,
+    take_labels,
+    take_rows,
+)
+
+from ._tags import SamplerEstimatorTags, make_sampler_tags
+
+
+class BaseSampler(OneToOneFeatureMixin, BaseEstimator):
+    """Template of a sampler: validates, converts and records; a subclass does the maths."""
+
+    random_state: int | np.random.RandomState | None
+    classes_: NDArray[Any]
+
+    # Whether all rows come back in their order, so that X itself can be handed back.
+    _keeps_rows = False
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Check the parameters and the data; nothing is drawn.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Rows, as for `fit_resample`.
+        y : array-like of shape (n_samples,)
+            Labels, as for `fit_resample`.
+
+        Returns
+        -------
+        self : object
+            The sampler.
+        """
+        self._check_data(X, y)
+        self._check_params()
+        return self
+
+    def fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
+        """Corrupt (X, y).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Rows of any rank, in an ndarray, memmap, DataFrame, Series, sparse matrix, tensor or
+            list. Only rows are taken: values may be of any type.
+        y : array-like of shape (n_samples,), (n_samples, 1) or (n_samples, n_classes)
+            True labels of any kind that can be sorted, or one-hot rows. At least two classes.
+
+        Returns
+        -------
+        X : same type as given
+            The rows kept. A sampler that only changes labels returns the object it was given.
+        y : same type as given
+            Their labels after corruption.
+
+        Raises
+        ------
+        TypeError
+            If a parameter has the wrong type, or the labels cannot be sorted.
+        ValueError
+            If a parameter is out of range, lengths differ, or `y` does not hold two classes.
+        """
+        codes = self._check_data(X, y)
+        self._check_params()
+        generator = local_random_state(self.random_state)
+        indices, new_codes = self._resample(X, codes, generator)
+        self.sample_indices_ = indices
+        self.sampling_strategy_ = self._count_by_class(new_codes)
+        X_out = X if self._keeps_rows else take_rows(X, indices)
+        return X_out, take_labels(y, indices, codes, new_codes)
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+        """Return the feature names of `X`, which a sampler leaves as they are.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            Names to use where `X` had none; otherwise they must be those of `X`.
+
+        Returns
+        -------
+        ndarray of shape (n_features,), dtype object
+            The names.
+
+        Raises
+        ------
+        ValueError
+            If `X` was not a table of two dimensions, or the names do not match it.
+        """
+        if hasattr(self, "classes_") and not hasattr(self, "n_features_in_"):
+            raise ValueError(
+                "`X` must have two dimensions for its features to have names; got rows of another "
+                "rank in fit; pass a table."
+            )
+        names: NDArray[np.object_] = super().get_feature_names_out(input_features)
+        return names
+
+    def __sklearn_tags__(self) -> SamplerEstimatorTags:
+        return make_sampler_tags(super().__sklearn_tags__())
+
+    @abstractmethod
+    def _check_params(self) -> None:
+        """Check the parameters against `classes_`; draw nothing."""
+
+    @abstractmethod
+    def _resample(
+        self, X: Any, codes: IntArray, generator: np.random.RandomState
+    ) -> tuple[IntArray, IntArray]:
+        """Return the rows to keep (m,) and their codes (m,) after corruption."""
+
+    def _check_data(self, X: Any, y: Any) -> IntArray:
+        """Check (X, y), set `classes_` and the feature attributes, return the codes (n,)."""
+        if y is None:
+            raise ValueError(
+                f"`y` must be given: {type(self).__name__} requires y to be passed, but the "
+                "target y is None; pass the true labels."
+            )
+        check_same_length(X, y)
+        self.classes_, codes = encode_labels(y)
+        if len(self.classes_) < 2:
+            raise ValueError(
+                "`y` must hold at least two classes to be corrupted; got "
+                f"{len(self.classes_)} class{'' if len(self.classes_) == 1 else 'es'}: "
+                f"{self.classes_.tolist()}; add rows of another class."
+            )
+        for name in ("n_features_in_", "feature_names_in_"):
+            self.__dict__.pop(name, None)
+        if _is_table(X):
+            validate_data(self, X, skip_check_array=True)
+        return codes
+
+    def _count_by_class(self, codes: IntArray) -> dict[Any, int]:
+        counts = np.bincount(codes, minlength=len(self.classes_))
+        return dict(zip(self.classes_.tolist(), counts.tolist(), strict=True))
+
+
+def _is_table(X: Any) -> bool:
+    n_dims = getattr(X, "ndim", None)
+    if n_dims is None:  # a sequence: its first row tells
+        row = X[0]
+        n_dims = 2 if isinstance(row, (list, tuple)) else 1 + getattr(row, "ndim", 0)
+        return n_dims == 2 and not (len(row) and isinstance(row[0], (list, tuple)))
+    return bool(n_dims == 2)

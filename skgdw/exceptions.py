@@ -1,0 +1,68 @@
+"""Warnings and errors a caller may catch.
+
+Every warning derives from `SkgdwWarning`, so ``warnings.simplefilter("error", SkgdwWarning)``
+turns all of them into errors.
+"""
+
+__all__ = [
+    "CriterionError",
+    "MetaClassWarning",
+    "MetaGradientFallbackWarning",
+    "MetaOverlapWarning",
+    "MetaScaleWarning",
+    "MetaSlicedWarning",
+    "ModuleOutputError",
+    "NoMetaSetWarning",
+    "NoiseNotLearnableWarning",
+    "NonFiniteLossWarning",
+    "ProbabilityOutputWarning",
+    "SkgdwWarning",
+]
+
+
+class SkgdwWarning(UserWarning):
+    """Base class of the warnings of this package."""
+
+
+class NoMetaSetWarning(SkgdwWarning):
+    """No meta set was given, so one was taken out of the training rows, labels as they are."""
+
+
+class MetaClassWarning(SkgdwWarning):
+    """A class has training rows but no meta rows, or the other way round."""
+
+
+class MetaOverlapWarning(SkgdwWarning):
+    """Rows of the meta set also stand in the training set."""
+
+
+class MetaScaleWarning(SkgdwWarning):
+    """The meta set is on another scale than the training set: one of them was preprocessed."""
+
+
+class MetaSlicedWarning(SkgdwWarning):
+    """The meta set is as long as the training set: a splitter may have cut it."""
+
+
+class MetaGradientFallbackWarning(SkgdwWarning):
+    """The module cannot do the meta gradient as asked, and another way is used."""
+
+
+class ProbabilityOutputWarning(SkgdwWarning):
+    """The module seems to return probabilities where logits are expected."""
+
+
+class NonFiniteLossWarning(SkgdwWarning):
+    """The training loss became infinite or NaN."""
+
+
+class NoiseNotLearnableWarning(SkgdwWarning):
+    """Label noise hides the true class: another label is given at least as often."""
+
+
+class CriterionError(ValueError):
+    """The criterion's logit gradient does not fit class-level weighting."""
+
+
+class ModuleOutputError(ValueError):
+    """The module does not return logits of shape (n_rows, n_classes)."""

@@ -1,0 +1,27 @@
+"""The mathematics of Generalized Data Weighting: tensors in, tensors out.
+
+Nothing here touches ``.grad``, writes in place, draws random numbers or moves data between
+devices, so every function can be called on its own, in float32 or float64.
+"""
+
+from skgdw.functional._logits import PROBABILITY_CAP, logit_gradient, zero_mean
+from skgdw.functional._lookahead import (
+    METHODS,
+    WeightGradient,
+    directional_derivative,
+    look_ahead,
+    weight_gradient,
+)
+from skgdw.functional._weights import update_weight
+
+__all__ = [
+    "METHODS",
+    "PROBABILITY_CAP",
+    "WeightGradient",
+    "directional_derivative",
+    "logit_gradient",
+    "look_ahead",
+    "update_weight",
+    "weight_gradient",
+    "zero_mean",
+]

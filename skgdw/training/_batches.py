@@ -1,0 +1,178 @@
+"""Rows handed out as whole batches, by index, through a DataLoader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+
+class Batch(tuple):
+    """The pair (X, y) that skorch and its callbacks expect, knowing its rows.
+
+    Attributes
+    ----------
+    rows : Tensor of shape (n,) or None
+        Where the rows stand in the arrays given to ``fit``.
+    """
+
+    rows: Tensor | None
+
+    def __new__(cls, X: Any, y: Tensor, rows: Tensor | None = None) -> Batch:
+        """Make the pair."""
+        batch = super().__new__(cls, (X, y))
+        batch.rows = rows
+        return batch
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        return (*self, self.rows)
+
+
+def take(X: Any, rows: Any) -> Any:
+    """Take rows of a tensor or of every tensor in a mapping."""
+    if isinstance(X, Mapping):
+        return {name: value[rows] for name, value in X.items()}
+    return X[rows]
+
+
+def n_rows(X: Any) -> int:
+    """Count the rows of a tensor or of a mapping of tensors."""
+    return len(next(iter(X.values()))) if isinstance(X, Mapping) else len(X)
+
+
+class RowDataset(Dataset):
+    """Tensors whose rows are handed out a batch at a time.
+
+    Parameters
+    ----------
+    X : Tensor of shape (n, ...), or mapping of str to such tensors
+    y : Tensor of shape (n,), optional
+        Class codes; zeros where there are none, as in prediction.
+    rows : Tensor of shape (n,), optional
+        Where the rows stand in the arrays given to ``fit``; default ``0 .. n - 1``.
+    """
+
+    def __init__(self, X: Any, y: Tensor | None = None, rows: Tensor | None = None) -> None:
+        self.X = X
+        self.y = torch.zeros(n_rows(X), dtype=torch.int64) if y is None else y
+        self.rows = torch.arange(n_rows(X)) if rows is None else rows
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def __getitem__(self, index: Any) -> Batch:
+        return Batch(take(self.X, index), self.y[index], self.rows[index])
+
+    def __getitems__(self, indices: Any) -> Batch:
+        return self[torch.as_tensor(indices)]
+
+    def subset(self, indices: Any) -> RowDataset:
+        """Return the dataset of some of the rows, in the given order."""
+        batch = self[torch.as_tensor(indices)]
+        return RowDataset(batch[0], batch[1], batch.rows)
+
+
+class RowBatches(Sampler[Tensor]):
+    """Index batches of one pass over the rows, or of endless passes.
+
+    One pass ends with a short batch, unless that would be a single row: batch statistics of
+    one row do not exist, so it joins the batch before. Endless passes run into one another,
+    so there is no short batch.
+
+    Parameters
+    ----------
+    n : int
+        Number of rows.
+    batch_size : int
+        Rows a batch.
+    shuffle : bool
+        Whether each pass has an order of its own.
+    generator : torch.Generator
+        Source of the orders.
+    endless : bool, default=False
+        Whether passes follow one another without end.
+    """
+
+    def __init__(
+        self,
+        n: int,
+        batch_size: int,
+        *,
+        shuffle: bool,
+        generator: torch.Generator,
+        endless: bool = False,
+    ) -> None:
+        self.n = n
+        self.batch_size = min(batch_size, n)
+        self.shuffle = shuffle
+        self.generator = generator
+        self.endless = endless
+
+    def _order(self) -> Tensor:
+        if self.shuffle:
+            return torch.randperm(self.n, generator=self.generator)
+        return torch.arange(self.n)
+
+    def _cuts(self) -> list[int]:
+        cuts = [*range(0, self.n, self.batch_size), self.n]
+        if self.batch_size > 1 and len(cuts) > 2 and self.n % self.batch_size == 1:
+            del cuts[-2]
+        return cuts
+
+    def __len__(self) -> int:
+        return len(self._cuts()) - 1
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if self.endless:
+            yield from self._endless()
+        else:
+            order, cuts = self._order(), self._cuts()
+            for start, stop in pairwise(cuts):
+                yield order[start:stop]
+
+    def _endless(self) -> Iterator[Tensor]:
+        ready = self._order()
+        while True:
+            while len(ready) < self.batch_size:
+                ready = torch.cat([ready, self._order()])
+            yield ready[: self.batch_size]
+            ready = ready[self.batch_size :]
+
+
+def _as_is(batch: Any) -> Any:
+    return batch
+
+
+def make_loader(
+    iterator: Callable[..., Any],
+    dataset: Any,
+    *,
+    batch_size: int,
+    shuffle: bool,
+    generator: torch.Generator,
+    endless: bool = False,
+    **kwargs: Any,
+) -> Any:
+    """Return an iterable of the dataset's batches.
+
+    A `RowDataset` in torch's DataLoader is read a whole batch at a time. Any other dataset or
+    iterator class, and a user's own sampler, get what skorch would give them.
+    """
+    own = (
+        isinstance(iterator, type)
+        and issubclass(iterator, DataLoader)
+        and kwargs.keys().isdisjoint({"sampler", "batch_sampler", "collate_fn", "drop_last"})
+    )
+    if not own:
+        return iterator(dataset, batch_size=batch_size, shuffle=shuffle, **kwargs)
+    batches = RowBatches(
+        len(dataset), batch_size, shuffle=shuffle, generator=generator, endless=endless
+    )
+    if isinstance(dataset, RowDataset):
+        kwargs["collate_fn"] = _as_is
+    # The generator also feeds the loader's base seed, which else comes from the global state.
+    return iterator(dataset, batch_sampler=batches, generator=generator, **kwargs)

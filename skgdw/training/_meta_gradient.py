@@ -1,0 +1,103 @@
+"""Which way to the meta gradient a module can go, found by trying it on a few rows."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from skgdw.exceptions import MetaGradientFallbackWarning
+
+logger = logging.getLogger("skgdw")
+
+
+@dataclass(frozen=True)
+class MetaGradient:
+    """A method of `skgdw.functional.weight_gradient`, and the attention it needs.
+
+    Attributes
+    ----------
+    method : {"forward", "difference", "unrolled"}
+    math_attention : bool
+        Whether attention runs on torch's composite backend, the only one with forward-mode
+        and double derivatives.
+    """
+
+    method: str
+    math_attention: bool = False
+
+    @contextmanager
+    def attention(self) -> Iterator[None]:
+        """Run the block with the attention that the method needs."""
+        if self.math_attention:
+            with sdpa_kernel(SDPBackend.MATH):
+                yield
+        else:
+            yield
+
+    def __str__(self) -> str:
+        """Name the method as messages do."""
+        return f'"{self.method}"' + (" with math attention" if self.math_attention else "")
+
+
+# What is tried in turn. "difference" needs nothing but forward passes and ends every row.
+_FALLBACKS: dict[str, tuple[MetaGradient, ...]] = {
+    "forward": (
+        MetaGradient("forward"),
+        MetaGradient("forward", math_attention=True),
+        MetaGradient("unrolled"),
+        MetaGradient("unrolled", math_attention=True),
+        MetaGradient("difference"),
+    ),
+    "unrolled": (
+        MetaGradient("unrolled"),
+        MetaGradient("unrolled", math_attention=True),
+        MetaGradient("difference"),
+    ),
+    "difference": (MetaGradient("difference"),),
+}
+_FALLBACKS["auto"] = _FALLBACKS["forward"]
+
+META_GRADIENTS = tuple(_FALLBACKS)
+
+
+def choose_meta_gradient(
+    requested: str, attempt: Callable[[MetaGradient], Tensor], module_name: str
+) -> MetaGradient:
+    """Return the first way that works, starting from the requested one.
+
+    Parameters
+    ----------
+    requested : {"auto", "forward", "difference", "unrolled"}
+    attempt : callable
+        Computes a weight gradient that way on a few rows; raises RuntimeError or
+        NotImplementedError where torch cannot.
+    module_name : str
+        For the messages.
+    """
+    refusals = []
+    for way in _FALLBACKS[requested]:
+        try:
+            attempt(way)
+        except (RuntimeError, NotImplementedError) as error:
+            # torch's texts run over several lines; the first says what is missing.
+            refusals.append(f"{way}: {str(error).splitlines()[0][:160]}")
+            if way is _FALLBACKS[requested][-1]:
+                raise
+            continue
+        break
+    logger.debug("meta gradient of %s: %s (asked for %r)", module_name, way, requested)
+    if refusals:
+        warnings.warn(
+            f'`meta_gradient` "{requested}" needs derivatives that {module_name} does not have '
+            f"({'; '.join(refusals)}). Using {way} instead; "
+            f'set meta_gradient="{way.method}" to choose it yourself.',
+            MetaGradientFallbackWarning,
+            stacklevel=2,
+        )
+    return way

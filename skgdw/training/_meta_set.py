@@ -1,0 +1,68 @@
+"""Which rows teach and which rows are trained on."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch.utils.data import Dataset, Subset
+
+from skgdw._meta_split import balanced_meta_indices
+from skgdw.exceptions import NoMetaSetWarning
+
+
+class Rows(NamedTuple):
+    """Rows with their class codes, and where they stood in the arrays given to ``fit``.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n, ...), mapping of str to arrays, or torch Dataset
+    y : ndarray of shape (n,), or None for a Dataset that holds its labels itself
+    rows : ndarray of shape (n,)
+    """
+
+    X: Any
+    y: Any
+    rows: np.ndarray
+
+
+def n_samples(X: Any) -> int:
+    """Count the rows of an array, a mapping of arrays or a Dataset."""
+    return len(next(iter(X.values()))) if isinstance(X, dict) else len(X)
+
+
+def take_rows(X: Any, rows: np.ndarray) -> Any:
+    """Take rows of an array, a mapping of arrays or a Dataset."""
+    if isinstance(X, Dataset):
+        return Subset(X, rows.tolist())
+    return {name: value[rows] for name, value in X.items()} if isinstance(X, dict) else X[rows]
+
+
+def separate(X: Any, y: Any, mask: np.ndarray) -> tuple[Rows, Rows]:
+    """Split rows by a mask of shape (n,): the training rows, then the meta rows."""
+
+    def side(rows: np.ndarray) -> Rows:
+        return Rows(take_rows(X, rows), None if y is None else y[rows], rows)
+
+    return side(np.flatnonzero(~mask)), side(np.flatnonzero(mask))
+
+
+def hold_out(
+    X: Any, y: np.ndarray, n_classes: int, meta_size: float, random_state: np.random.RandomState
+) -> tuple[Rows, Rows]:
+    """Take a class-balanced meta set out of the training rows, and warn of what it cannot do."""
+    mask = np.zeros(len(y), dtype=bool)
+    mask[balanced_meta_indices(y, n_classes, meta_size, random_state)] = True
+    train, meta = separate(X, y, mask)
+    n_single = int((np.bincount(y, minlength=n_classes) == 1).sum())
+    note = f" Classes with a single row, which gave none: {n_single}." if n_single else ""
+    warnings.warn(
+        f"No meta set was given: {mask.sum()} of the {len(y)} rows, balanced over the classes, "
+        "were taken out of the training set to serve as one. That can mend class imbalance; it "
+        "cannot mend label noise, because their labels are as noisy as the rest. Pass X_meta and y_meta, "
+        f"or meta_mask, with trusted labels.{note}",
+        NoMetaSetWarning,
+        stacklevel=4,
+    )
+    return train, meta

@@ -1,0 +1,68 @@
+"""A private stretch of torch's global random numbers, so that the caller's is left alone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+# Modules draw from torch's global generators. Swapping their state in and out is only safe
+# when one thread at a time does it.
+_LOCK = threading.RLock()
+
+
+class RandomStream:
+    """Random state of its own for code that draws from torch's global generators.
+
+    Inside ``with stream.active():`` the global state is the stream's and goes on where the
+    last such block ended; outside it is the caller's, untouched.
+    """
+
+    def __init__(self, seed: int, device: torch.device) -> None:
+        self._generators = [torch.default_generator]
+        if device.type == "cuda":
+            index = torch.cuda.current_device() if device.index is None else device.index
+            torch.cuda.init()
+            self._generators.append(torch.cuda.default_generators[index])
+        with _LOCK:
+            outer = self._read()
+            for generator in self._generators:
+                generator.manual_seed(seed)
+            self._state = self._read()
+            self._write(outer)
+
+    def _read(self) -> list[Tensor]:
+        return [generator.get_state() for generator in self._generators]
+
+    def _write(self, state: list[Tensor]) -> None:
+        for generator, saved in zip(self._generators, state, strict=True):
+            generator.set_state(saved)
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Draw from the stream inside the block."""
+        with _LOCK:
+            outer = self._read()
+            self._write(self._state)
+            try:
+                yield
+            finally:
+                self._state = self._read()
+                self._write(outer)
+
+    def mark(self) -> list[Tensor]:
+        """Remember the present position; inside `active`."""
+        return self._read()
+
+    @contextmanager
+    def replay(self, mark: list[Tensor]) -> Iterator[None]:
+        """Draw the numbers that followed `mark` again; inside `active`."""
+        present = self._read()
+        self._write(mark)
+        try:
+            yield
+        finally:
+            self._write(present)

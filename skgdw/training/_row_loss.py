@@ -1,0 +1,143 @@
+"""What a criterion says of single rows: their losses and their logit gradients."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from skgdw.exceptions import CriterionError
+from skgdw.functional import PROBABILITY_CAP, logit_gradient
+
+_REMEDY = (
+    "Use torch.nn.CrossEntropyLoss (class weights are fine, label smoothing is not) on a module "
+    'that returns logits, or weighting="uniform", which takes any criterion.'
+)
+
+
+class RowLoss(Protocol):
+    """Row losses and logit gradients of a criterion.
+
+    The gradient is scaled so that its mean over the rows is the criterion's own gradient,
+    whatever its reduction: weights of one then give the plain step.
+    """
+
+    def losses(self, logits: Tensor, y: Tensor) -> Tensor:
+        """Return the loss of each row, shape (n,), without a graph."""
+
+    def logit_grad(self, logits: Tensor, y: Tensor) -> Tensor:
+        """Return D, shape (n, c), capped, without a graph."""
+
+
+class CrossEntropyRows:
+    """Cross-entropy in closed form, with class weights and any reduction."""
+
+    def __init__(self, criterion: nn.CrossEntropyLoss) -> None:
+        self.criterion = criterion
+
+    def losses(self, logits: Tensor, y: Tensor) -> Tensor:
+        """Return the loss of each row."""
+        weight = self.criterion.weight
+        return F.cross_entropy(logits.detach(), y, weight=weight, reduction="none")
+
+    def logit_grad(self, logits: Tensor, y: Tensor) -> Tensor:
+        """Return the capped logit gradient."""
+        grad = logit_gradient(logits.detach(), y)
+        weight = self.criterion.weight
+        if weight is not None:
+            grad = grad * weight[y].unsqueeze(1)
+        if self.criterion.reduction == "sum":
+            return grad * len(y)
+        return grad if weight is None else grad / weight[y].mean()
+
+
+class AnyRows:
+    """Any criterion with a ``reduction``, differentiated by autograd."""
+
+    def __init__(self, criterion: nn.Module) -> None:
+        self.criterion = criterion
+        self.each = _without_reduction(criterion)
+
+    def losses(self, logits: Tensor, y: Tensor) -> Tensor:
+        """Return the loss of each row."""
+        with torch.no_grad():
+            return self.each(logits.detach(), y)
+
+    def logit_grad(self, logits: Tensor, y: Tensor) -> Tensor:
+        """Return the logit gradient, its target entry kept away from zero."""
+        free = logits.detach().requires_grad_()
+        with torch.enable_grad():
+            (grad,) = torch.autograd.grad(self.criterion(free, y), free)
+        grad, target = grad * len(y), y.unsqueeze(1)
+        return grad.scatter(1, target, grad.gather(1, target).clamp(max=PROBABILITY_CAP - 1))
+
+
+def make_row_loss(criterion: Any, n_classes: int) -> RowLoss:
+    """Return the row loss of a criterion, or refuse it.
+
+    Raises
+    ------
+    CriterionError
+        If the criterion's logit gradient does not sum to zero over each row, or is not negative
+        at the target: the weights of a row could then not be balanced.
+    """
+    # The exact class: a subclass may override forward.
+    if type(criterion) is nn.CrossEntropyLoss and criterion.label_smoothing == 0:
+        return CrossEntropyRows(criterion)
+    name = type(criterion).__name__
+    if not hasattr(criterion, "reduction"):
+        raise CriterionError(
+            f"`criterion` must have a `reduction` that can be set to 'none', so that the loss of "
+            f"each row is known; got {name} without one. {_REMEDY}"
+        )
+    _probe(criterion, n_classes, name)
+    return AnyRows(criterion)
+
+
+def _without_reduction(criterion: nn.Module) -> nn.Module:
+    each = copy.deepcopy(criterion)
+    vars(each)["reduction"] = "none"
+    return each
+
+
+def _probe(criterion: nn.Module, n_classes: int, name: str) -> None:
+    """Look at the uncapped logit gradient at random and at confident logits."""
+    if n_classes < 2:
+        return
+    classes = torch.arange(min(n_classes, 32))
+    generator = torch.Generator().manual_seed(0)
+    shape = (len(classes), n_classes)
+    random = torch.randn(shape, generator=generator, dtype=torch.float64)
+    confident = random + 12 * F.one_hot(classes, n_classes)
+    logits = torch.cat([torch.zeros_like(random), random, 4 * random, confident])
+    y = classes.repeat(4)
+    each = _without_reduction(criterion).cpu().double()
+    free = logits.requires_grad_()
+    try:
+        losses = each(free, y)
+        (grad,) = torch.autograd.grad(losses.sum(), free)
+    except Exception as error:
+        raise CriterionError(
+            f"`criterion` must take logits (n, c) and class codes (n,); {name} failed on them: "
+            f"{error} {_REMEDY}"
+        ) from error
+    if losses.shape != y.shape:
+        raise CriterionError(
+            f"`criterion` with reduction='none' must return one loss a row; {name} returned "
+            f"shape {tuple(losses.shape)} for {len(y)} rows. {_REMEDY}"
+        )
+    off = (grad.sum(dim=1).abs() / grad.abs().sum(dim=1).clamp(min=1e-300)).max().item()
+    target = grad.gather(1, y.unsqueeze(1)).max().item()
+    faults = []
+    if off > 1e-6:
+        faults.append(f"rows that miss zero by {off:.2g} of their size")
+    if not target < 0:
+        faults.append(f"a target entry of {target:.2g}")
+    if faults:
+        raise CriterionError(
+            "`criterion` must have a logit gradient whose rows sum to zero and which is negative "
+            f"at the target; got {name} with {' and '.join(faults)}. {_REMEDY}"
+        )

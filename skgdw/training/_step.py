@@ -1,0 +1,221 @@
+"""One training step: what it does to the module's gradients and to the weighting net."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+from torch.optim import Optimizer
+
+from skgdw.functional import weight_gradient, zero_mean
+from skgdw.training._lookahead_rate import LookAheadRates
+from skgdw.training._meta_gradient import MetaGradient
+from skgdw.training._random import RandomStream
+from skgdw.training._row_loss import RowLoss
+from skgdw.training._weighting import Weighting
+
+State = Mapping[str, Tensor]
+
+_FORWARD = MetaGradient("forward")
+
+
+class StepResult(NamedTuple):
+    """What a step found out; tensors without a graph, still on the device.
+
+    Attributes
+    ----------
+    loss : Tensor of shape ()
+        The criterion of the training batch.
+    logits : Tensor of shape (n, c)
+    weight : Tensor of shape (n, c) or None
+        The class-level weights used; None in plain training.
+    meta_loss : Tensor of shape () or None
+        Loss of the meta batch after the look-ahead; None on steps without one.
+    """
+
+    loss: Tensor
+    logits: Tensor
+    weight: Tensor | None = None
+    meta_loss: Tensor | None = None
+
+
+class Step(Protocol):
+    """Fills ``.grad`` of the module's parameters; the caller's optimizer does the rest."""
+
+    def __call__(self, X: Any, y: Tensor) -> StepResult:
+        """Take a training batch: inputs (n, ...), class codes (n,)."""
+
+
+def call_module(module: nn.Module, state: State, X: Any) -> Tensor:
+    """Return the module's logits with parameters and buffers from `state`."""
+    args, kwargs = ((), dict(X)) if isinstance(X, Mapping) else ((X,), {})
+    return first_output(functional_call(module, dict(state), args, kwargs))
+
+
+def first_output(output: Any) -> Tensor:
+    """Return the logits of a module that may return more beside them."""
+    return output[0] if isinstance(output, tuple) else output
+
+
+def copy_buffers(module: nn.Module) -> dict[str, Tensor]:
+    """Copy a module's buffers, for a pass that must not move the module's own."""
+    return {name: buffer.clone() for name, buffer in module.named_buffers()}
+
+
+def trial_logits(module: nn.Module, X: Any, stream: RandomStream) -> Any:
+    """Return what the module makes of X, changing nothing."""
+    with torch.no_grad(), stream.active(), stream.replay(stream.mark()):
+        return call_module(module, copy_buffers(module), X)
+
+
+@dataclass
+class PlainStep:
+    """Backward of the criterion, nothing else."""
+
+    infer: Callable[[Any], Any]
+    criterion: Callable[[Tensor, Tensor], Tensor]
+    stream: RandomStream
+
+    def __call__(self, X: Any, y: Tensor) -> StepResult:
+        """Take a training batch."""
+        with self.stream.active():
+            logits = first_output(self.infer(X))
+            loss = self.criterion(logits, y)
+            loss.backward()
+        return StepResult(loss.detach(), logits.detach())
+
+
+@dataclass
+class MetaStep:
+    """The weighted backward: weights from a look-ahead on a meta batch.
+
+    Parameters
+    ----------
+    infer : callable
+        Calls the live module; the only pass that moves its buffers.
+    module : nn.Module
+        The module under `infer`, for the virtual passes.
+    criterion : callable
+        The criterion, for the loss that is reported.
+    row_loss : RowLoss
+        The criterion's view of single rows.
+    weight_net, weight_net_optimizer
+        The weighting net and what steps it.
+    weighting : Weighting
+        How the class-level weights follow from the gradient.
+    rates : LookAheadRates
+        The parameters that learn and how far the look-ahead moves each.
+    meta_batches : iterator of (X_meta, y_meta)
+        Endless.
+    meta_every : int
+        Steps from one meta batch to the next.
+    stream : RandomStream
+        Where the module's random numbers come from.
+    way : MetaGradient
+        How the weight gradient is computed.
+    """
+
+    infer: Callable[[Any], Any]
+    module: nn.Module
+    criterion: Callable[[Tensor, Tensor], Tensor]
+    row_loss: RowLoss
+    weight_net: nn.Module
+    weight_net_optimizer: Optimizer
+    weighting: Weighting
+    rates: LookAheadRates
+    meta_batches: Iterator[tuple[Any, Tensor]]
+    meta_every: int
+    stream: RandomStream
+    way: MetaGradient = _FORWARD
+    count: int = 0
+
+    def __call__(self, X: Any, y: Tensor) -> StepResult:
+        """Take a training batch."""
+        with self.stream.active(), self.way.attention():
+            # What the live pass will change or draw, for virtual passes to start from.
+            buffers, mark = copy_buffers(self.module), self.stream.mark()
+            logits = first_output(self.infer(X))
+            losses = self.row_loss.losses(logits, y)
+            logit_grad = self.row_loss.logit_grad(logits, y)
+            first = self.weight_net(losses)
+            meta_loss = None
+            if self.count % self.meta_every == 0:
+                weight_grad, meta_loss = self.weight_gradient(
+                    X, first, logit_grad, next(self.meta_batches), buffers, mark, logits
+                )
+                self.teach(first, weight_grad)
+                weight = self.second_stage(losses, first, weight_grad)
+            else:
+                weight = first.detach().unsqueeze(1).expand_as(logit_grad)
+            weight = zero_mean(weight.expand_as(logit_grad), logit_grad, y)
+            logits.backward(weight * logit_grad / len(y))
+            loss = self.criterion(logits.detach(), y)
+        self.count += 1
+        return StepResult(loss.detach(), logits.detach(), weight, meta_loss)
+
+    def attempt(
+        self, way: MetaGradient, X: Any, y: Tensor, meta_batch: tuple[Any, Tensor]
+    ) -> Tensor:
+        """Compute a weight gradient that way, changing nothing; raise where torch cannot."""
+        with self.stream.active(), way.attention():
+            buffers, mark = copy_buffers(self.module), self.stream.mark()
+            with self.stream.replay(mark):
+                logits = call_module(self.module, copy_buffers(self.module), X)
+                first = torch.ones_like(self.row_loss.losses(logits, y))
+                logit_grad = self.row_loss.logit_grad(logits, y)
+                trial = replace(self, way=way)
+                return trial.weight_gradient(
+                    X, first, logit_grad, meta_batch, buffers, mark, logits
+                )[0]
+
+    def weight_gradient(
+        self,
+        X: Any,
+        first: Tensor,
+        logit_grad: Tensor,
+        meta_batch: tuple[Any, Tensor],
+        buffers: State,
+        mark: list[Tensor],
+        logits: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Return G and the meta loss, leaving module, ``.grad`` and random state alone."""
+        X_meta, y_meta = meta_batch
+        params, rates = self.rates()
+
+        def fresh(values: State) -> dict[str, Tensor]:
+            # In training mode BatchNorm writes to its buffers: each pass gets its own.
+            return {**values, **{name: buffer.clone() for name, buffer in buffers.items()}}
+
+        def train_logits(values: State) -> Tensor:
+            with self.stream.replay(mark):
+                return call_module(self.module, fresh(values), X)
+
+        def meta_loss(values: State) -> Tensor:
+            return F.cross_entropy(call_module(self.module, fresh(values), X_meta), y_meta)
+
+        return weight_gradient(
+            train_logits,
+            meta_loss,
+            params,
+            first.detach().unsqueeze(1).expand_as(logit_grad),
+            logit_grad,
+            lookahead_lr=rates,
+            method=self.way.method,
+            logits=logits,
+        )
+
+    def teach(self, first: Tensor, weight_grad: Tensor) -> None:
+        """Step the weighting net down the gradient that reaches it through its output."""
+        self.weight_net_optimizer.zero_grad()
+        first.backward(weight_grad.sum(dim=1))
+        self.weight_net_optimizer.step()
+
+    @torch.no_grad()
+    def second_stage(self, losses: Tensor, first: Tensor, weight_grad: Tensor) -> Tensor:
+        """Return the class-level weights before the zero-mean constraint."""
+        return self.weighting.second_stage(first, weight_grad, lambda: self.weight_net(losses))

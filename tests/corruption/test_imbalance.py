@@ -1,0 +1,166 @@
+"""ClassImbalance: class sizes against the profile's formula, order, seeds, complaints."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+from sklearn.base import clone
+
+from skgdw.corruption import ClassImbalance
+
+seeds = st.integers(0, 2**32 - 1)
+profiles = st.sampled_from(["exp", "step"])
+class_counts = st.lists(st.integers(1, 60), min_size=2, max_size=8)
+ratios = st.floats(1, 200)
+
+
+def wanted_sizes(profile, n_max, ratio, n_classes):
+    sizes = []
+    for k in range(n_classes):
+        if profile == "exp":
+            size = n_max / ratio ** (k / (n_classes - 1))
+        else:
+            size = n_max if k < math.ceil(n_classes / 2) else n_max / ratio
+        sizes.append(max(1, math.floor(size + 0.5)))
+    return sizes
+
+
+def unbalance(counts, **params):
+    y = np.random.RandomState(0).permutation(np.repeat(np.arange(len(counts)), counts))
+    imbalance = ClassImbalance(**params)
+    rows, y_kept = imbalance.fit_resample(np.arange(len(y)), y)
+    return imbalance, y, rows, y_kept
+
+
+@settings(max_examples=100)
+@given(class_counts, profiles, ratios, seeds)
+def test_sizes_follow_the_profile_as_large_as_they_can(counts, profile, ratio, seed):
+    imbalance, y, rows, y_kept = unbalance(
+        counts, profile=profile, imbalance_ratio=ratio, random_state=seed
+    )
+    kept = np.bincount(y_kept, minlength=len(counts)).tolist()
+    assert kept == wanted_sizes(profile, kept[0], ratio, len(counts))
+    one_more = wanted_sizes(profile, kept[0] + 1, ratio, len(counts))
+    assert any(size > count for size, count in zip(one_more, counts, strict=True))
+
+    assert imbalance.sampling_strategy_ == dict(enumerate(kept))
+    assert imbalance.imbalance_ratio_ == max(kept) / min(kept)
+    assert_array_equal(imbalance.class_order_, np.arange(len(counts)))
+    assert_array_equal(imbalance.sample_indices_, rows)
+    assert (np.diff(rows) > 0).all()
+    assert_array_equal(y_kept, y[rows])
+
+
+@given(st.integers(1, 60), st.integers(2, 8), profiles, ratios)
+def test_head_of_balanced_classes_keeps_all_rows(n, n_classes, profile, ratio):
+    imbalance, *_ = unbalance([n] * n_classes, profile=profile, imbalance_ratio=ratio)
+    assert imbalance.sampling_strategy_[0] == n
+    assert min(imbalance.sampling_strategy_.values()) >= 1
+
+
+@pytest.mark.parametrize(
+    ("profile", "counts", "ratio", "expected"),
+    [
+        ("exp", [100] * 3, 100, [100, 10, 1]),
+        ("exp", [100, 100], 8, [100, 13]),  # 12.5 goes up
+        ("step", [100] * 5, 10, [100, 100, 100, 10, 10]),
+        ("step", [100] * 4, 10, [100, 100, 10, 10]),
+        ("exp", [1000, 1000, 5], 100, [549, 55, 5]),  # a small tail scales all down
+        ("exp", [20, 1000, 1000], 100, [20, 2, 1]),  # a small head too; no class is lost
+        ("exp", [5, 5, 5], 1, [5, 5, 5]),
+    ],
+)
+def test_known_sizes(profile, counts, ratio, expected):
+    imbalance, *_ = unbalance(counts, profile=profile, imbalance_ratio=ratio, random_state=0)
+    assert list(imbalance.sampling_strategy_.values()) == expected
+
+
+@pytest.mark.parametrize(
+    "order", [["b", "c", "a"], np.array(["b", "c", "a"], dtype=object), ("b", "c", "a")]
+)
+def test_class_order_runs_from_head_to_tail(order):
+    y = ["a", "b", "c"] * 16
+    imbalance = ClassImbalance(imbalance_ratio=16, class_order=order, random_state=0)
+    imbalance.fit_resample(np.zeros(48), y)
+    assert imbalance.sampling_strategy_ == {"a": 1, "b": 16, "c": 4}
+    assert imbalance.class_order_.tolist() == ["b", "c", "a"]
+
+
+def test_random_class_order_depends_on_the_seed_alone():
+    counts = [64] * 6
+    orders = []
+    for seed in range(6):
+        imbalance, *_ = unbalance(counts, class_order="random", random_state=seed)
+        assert sorted(imbalance.class_order_) == list(range(6))
+        sizes = [imbalance.sampling_strategy_[k] for k in imbalance.class_order_.tolist()]
+        assert sizes == wanted_sizes("exp", 64, 10, 6)
+        again, *_ = unbalance(counts, class_order="random", random_state=seed)
+        assert_array_equal(again.sample_indices_, imbalance.sample_indices_)
+        orders.append(tuple(imbalance.class_order_))
+    assert len(set(orders)) > 1
+
+
+@settings(max_examples=30)
+@given(class_counts, profiles, seeds)
+def test_same_seed_same_rows(counts, profile, seed):
+    imbalance, y, rows, _ = unbalance(counts, profile=profile, random_state=seed)
+    again, _ = clone(imbalance).fit_resample(np.arange(len(y)), y)
+    assert_array_equal(again, rows)
+
+
+@given(st.floats(1, 50), st.floats(1, 50), seeds)
+@settings(max_examples=30)
+def test_rows_kept_at_a_high_ratio_are_kept_at_a_lower_one(ratio, other, seed):
+    low, high = sorted([ratio, other])
+    rows = [set(unbalance([30] * 4, imbalance_ratio=r, random_state=seed)[2]) for r in (low, high)]
+    assert rows[1] <= rows[0]
+
+
+def test_another_seed_other_rows():
+    rows = [unbalance([50] * 3, random_state=seed)[2] for seed in (0, 1)]
+    assert rows[0].tolist() != rows[1].tolist()
+
+
+@pytest.mark.parametrize("seed", [0, None])
+def test_global_random_state_is_left_alone(seed):
+    before = np.random.get_state()  # noqa: NPY002 (the state under test)
+    unbalance([50] * 3, class_order="random", random_state=seed)
+    after = np.random.get_state()  # noqa: NPY002
+    assert_array_equal(after[1], before[1])
+    assert after[2] == before[2]
+
+
+@pytest.mark.parametrize(
+    ("params", "error", "match"),
+    [
+        ({"profile": "linear"}, ValueError, r"`profile` must be one of \['exp', 'step'\]; got 'li"),
+        ({"profile": None}, ValueError, "`profile` must be one of .*got None"),
+        (
+            {"imbalance_ratio": 0.01},
+            ValueError,
+            r"got 0.01; that is min/max \(imb_factor\); pass 1/value = 100\.",
+        ),
+        ({"imbalance_ratio": 0}, ValueError, "`imbalance_ratio` must be finite and .*; got 0.0;"),
+        ({"imbalance_ratio": -3}, ValueError, "at least 1; got -3.0;"),
+        ({"imbalance_ratio": math.inf}, ValueError, "must be finite and at least 1; got inf;"),
+        ({"imbalance_ratio": math.nan}, ValueError, "must be finite and at least 1; got nan;"),
+        ({"imbalance_ratio": "10"}, TypeError, "`imbalance_ratio` must be a number; got '10';"),
+        ({"imbalance_ratio": True}, TypeError, "`imbalance_ratio` must be a number; got True;"),
+        (
+            {"class_order": [2, 2, 7]},
+            ValueError,
+            r"got missing \[0, 1\]; unknown \[7\]; repeated \[2\]; order the classes \[0, 1, 2\]",
+        ),
+        ({"class_order": ["0", "1", "2"]}, ValueError, r"missing \[0, 1, 2\]; unknown \['0', "),
+        ({"class_order": "shuffle"}, ValueError, "must be None, 'random' or .*got 'shuffle';"),
+        ({"class_order": 3}, ValueError, "must be None, 'random' or .*got 3;"),
+    ],
+)
+def test_parameters_are_checked_when_used(params, error, match):
+    imbalance = ClassImbalance(**params)
+    for method in (imbalance.fit, imbalance.fit_resample):
+        with pytest.raises(error, match=match):
+            method(np.zeros(6), [0, 1, 2] * 2)

@@ -1,0 +1,214 @@
+"""LabelNoise: realised noise against the matrix, exact counts, seeds, warnings."""
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+from sklearn.base import clone
+
+from skgdw.corruption import LabelNoise, transition_matrix
+from skgdw.exceptions import NoiseNotLearnableWarning
+
+seeds = st.integers(0, 2**32 - 1)
+kinds = st.sampled_from(["pair", "symmetric", "uniform"])
+class_counts = st.lists(st.integers(1, 40), min_size=2, max_size=8)
+learnable_rates = st.floats(0, 0.45)
+
+
+def labels_of(counts, seed=0):
+    y = np.repeat(np.arange(len(counts)), counts)
+    return np.random.RandomState(seed).permutation(y)
+
+
+def corrupt(y, **params):
+    noise = LabelNoise(**params)
+    X = np.zeros((len(y), 1))
+    _, y_noisy = noise.fit_resample(X, y)
+    return noise, y_noisy
+
+
+@settings(max_examples=30)
+@given(kinds, st.integers(2, 6), learnable_rates, seeds)
+def test_drawn_noise_follows_the_matrix(kind, n_classes, rate, seed):
+    n = 3000
+    y = labels_of([n] * n_classes)
+    _, y_noisy = corrupt(y, kind=kind, noise_rate=rate, random_state=seed)
+    expected = transition_matrix(kind, n_classes, rate)
+    for i in range(n_classes):
+        realised = np.bincount(y_noisy[y == i], minlength=n_classes) / n
+        # Seven standard deviations of a binomial share, and a row for the smallest shares.
+        bound = 7 * np.sqrt(expected[i] * (1 - expected[i]) / n) + 7 / n * (expected[i] > 0)
+        assert (abs(realised - expected[i]) <= bound + 1e-12).all()
+
+
+@settings(max_examples=60)
+@given(class_counts, kinds, learnable_rates, seeds)
+def test_attributes_say_what_was_done(counts, kind, rate, seed):
+    y = labels_of(counts)
+    noise, y_noisy = corrupt(y, kind=kind, noise_rate=rate, random_state=seed)
+    assert_array_equal(noise.classes_, np.arange(len(counts)))
+    assert_array_equal(noise.noise_mask_, y_noisy != y)
+    assert noise.noise_mask_.dtype == bool
+    assert noise.noise_rate_ == (y_noisy != y).mean()
+    assert_array_equal(noise.sample_indices_, np.arange(len(y)))
+    assert noise.sampling_strategy_ == {k: (y_noisy == k).sum() for k in range(len(counts))}
+    assert_array_equal(noise.transition_matrix_, transition_matrix(kind, len(counts), rate))
+
+
+@settings(max_examples=60)
+@given(class_counts, kinds, learnable_rates, seeds)
+def test_exact_counts_are_the_largest_remainder(counts, kind, rate, seed):
+    y = labels_of(counts)
+    _, y_noisy = corrupt(y, kind=kind, noise_rate=rate, exact=True, random_state=seed)
+    matrix = transition_matrix(kind, len(counts), rate)
+    for i, n in enumerate(counts):
+        given_labels = np.bincount(y_noisy[y == i], minlength=len(counts))
+        assert given_labels.sum() == n
+        over = given_labels - np.floor(n * matrix[i] + 1e-9)
+        assert set(over.tolist()) <= {0, 1}
+        remainders = n * matrix[i] - np.floor(n * matrix[i] + 1e-9)
+        if 0 < over.sum() < len(counts):
+            assert remainders[over == 1].min() >= remainders[over == 0].max() - 1e-8
+
+
+def test_exact_noise_gives_the_rate_asked_for_in_small_classes():
+    y = labels_of([10] * 100)
+    noise, y_noisy = corrupt(y, kind="symmetric", noise_rate=0.2, exact=True, random_state=0)
+    assert noise.noise_rate_ == 0.2
+    # Two rows of each class go to two of 99 labels, all equally likely: not always the next ones.
+    assert len(np.unique((y_noisy - y)[noise.noise_mask_] % 100)) > 50
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_labels_without_a_chance_are_never_given(exact):
+    matrix = [[0.6, 0.4, 0.0], [0.0, 0.6, 0.4], [0.0, 0.0, 1.0]]
+    y = labels_of([500] * 3)
+    _, y_noisy = corrupt(y, transition_matrix=matrix, exact=exact, random_state=0)
+    given_labels = np.array([np.bincount(y_noisy[y == i], minlength=3) for i in range(3)])
+    assert_array_equal(given_labels > 0, np.array(matrix) > 0)
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_matrix_of_ones_maps_every_row(exact):
+    y = labels_of([7, 5, 9])
+    swap = [[0, 1, 0], [1, 0, 0], [0, 0, 1]]
+    with pytest.warns(NoiseNotLearnableWarning):
+        noise, y_noisy = corrupt(y, transition_matrix=swap, exact=exact, random_state=0)
+    assert_array_equal(y_noisy, np.array([1, 0, 2])[y])
+    assert noise.noise_rate_ == 12 / 21
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_no_noise_changes_nothing(exact):
+    y = labels_of([30] * 4)
+    noise, y_noisy = corrupt(y, noise_rate=0.0, exact=exact, random_state=0)
+    assert_array_equal(y_noisy, y)
+    assert noise.noise_rate_ == 0.0
+
+
+@settings(max_examples=30)
+@given(class_counts, kinds, learnable_rates, seeds, st.booleans())
+def test_same_seed_same_labels(counts, kind, rate, seed, exact):
+    y = labels_of(counts)
+    params = {"kind": kind, "noise_rate": rate, "exact": exact}
+    noise, first = corrupt(y, **params, random_state=seed)
+    _, second = corrupt(y, **params, random_state=np.random.RandomState(seed))
+    _, third = clone(noise).fit_resample(np.zeros((len(y), 1)), y)
+    assert_array_equal(first, second)
+    assert_array_equal(first, third)
+
+
+@settings(max_examples=30)
+@given(kinds, st.floats(0, 0.4), st.floats(0, 0.4), seeds)
+def test_rows_changed_at_a_low_rate_are_changed_at_a_higher_one(kind, rate, other, seed):
+    y = labels_of([60] * 5)
+    low, high = sorted([rate, other])
+    masks = [
+        corrupt(y, kind=kind, noise_rate=r, random_state=seed)[0].noise_mask_ for r in (low, high)
+    ]
+    assert not (masks[0] & ~masks[1]).any()
+
+
+@settings(max_examples=100)
+@given(class_counts, kinds, learnable_rates, learnable_rates, seeds)
+def test_so_they_are_in_exact_numbers_but_for_a_row_per_class(counts, kind, rate, other, seed):
+    y = labels_of(counts)
+    low, high = (
+        corrupt(y, kind=kind, noise_rate=r, exact=True, random_state=seed)[0].noise_mask_
+        for r in sorted([rate, other])
+    )
+    assert np.bincount(y[low & ~high], minlength=1).max() <= 1
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_every_row_is_as_likely_to_change(exact):
+    y = labels_of([10] * 4)
+    n_seeds = 400
+    masks = [
+        corrupt(y, kind="pair", noise_rate=0.3, exact=exact, random_state=seed)[0].noise_mask_
+        for seed in range(n_seeds)
+    ]
+    deviation = np.mean(masks, axis=0) - 0.3
+    assert abs(deviation).max() < 5 * np.sqrt(0.3 * 0.7 / n_seeds)
+
+
+@pytest.mark.parametrize("seed", [0, None])
+def test_global_random_state_is_left_alone(seed):
+    y = labels_of([50] * 4)
+    np.random.seed(3)  # noqa: NPY002 (the state under test)
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    first = corrupt(y, random_state=seed)[1]
+    assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+    np.random.seed(3)  # noqa: NPY002
+    same = (corrupt(y, random_state=seed)[1] == first).all()
+    assert same == (seed is not None)
+
+
+@pytest.mark.parametrize(
+    ("params", "named"),
+    [
+        ({"kind": "pair", "noise_rate": 0.5}, r"\['a', 'b', 'c'\]"),
+        ({"kind": "uniform", "noise_rate": 1.0}, r"\['a', 'b', 'c'\]"),
+        ({"kind": "symmetric", "noise_rate": 2 / 3}, r"\['a', 'b', 'c'\]"),
+        ({"transition_matrix": [[1, 0, 0], [0.6, 0.4, 0], [0, 0, 1]]}, r"\['b'\]"),
+    ],
+)
+def test_hidden_truth_is_warned_of_at_the_caller(params, named):
+    y = ["a", "b", "c"] * 5
+    with pytest.warns(NoiseNotLearnableWarning, match=f"for {named}; lower the noise") as record:
+        LabelNoise(**params, random_state=0).fit_resample(np.zeros(15), y)
+    assert record[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    "params", [{"kind": "pair", "noise_rate": 0.49}, {"noise_rate": 0.99}, {"noise_rate": 0.0}]
+)
+def test_learnable_noise_is_not_warned_of(params):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        corrupt(labels_of([5] * 3), **params, random_state=0)
+
+
+@pytest.mark.parametrize(
+    ("params", "error", "match"),
+    [
+        ({"kind": "flips"}, ValueError, "`kind` must be one of"),
+        ({"noise_rate": 1.1}, ValueError, "`noise_rate` must lie in"),
+        ({"noise_rate": None}, TypeError, "`noise_rate` must be a number; got None"),
+        ({"exact": "yes"}, TypeError, "`exact` must be a bool; got 'yes'; pass True or False"),
+        ({"transition_matrix": np.eye(4)}, ValueError, "`transition_matrix` must have shape"),
+    ],
+)
+def test_parameters_are_checked_when_used(params, error, match):
+    noise = LabelNoise(**params)
+    for method in (noise.fit, noise.fit_resample):
+        with pytest.raises(error, match=match):
+            method(np.zeros(6), [0, 1, 2] * 2)
+
+
+def test_kind_and_rate_are_ignored_beside_a_matrix():
+    _, y = corrupt(labels_of([3, 3]), kind="?", noise_rate=7, transition_matrix=np.eye(2))
+    assert_array_equal(y, labels_of([3, 3]))
