@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from torch import nn
 
-from skgdw.modules import MLP, ResNet32, SmallResNet
+from skgdw.modules import MLP, ResNet32, SmallResNet, Standardize
 
 # Pixels a side up to which the small residual net is used.
 _SMALL = 16
@@ -33,3 +34,13 @@ def make_auto_module(X: Any, n_classes: int, **kwargs: Any) -> nn.Module:
         )
     network = SmallResNet if max(X.shape[2:]) <= _SMALL else ResNet32
     return network(n_classes, in_channels=X.shape[1], **kwargs).fit_scaling(X)
+
+
+def fit_input_scaling(module: nn.Module, X: Any) -> None:
+    """Fit the input scaling of one of our networks, alone or inside a user's module.
+
+    One whose scaling is fitted already (a pretrained instance) keeps it.
+    """
+    layers = [layer for layer in module.modules() if isinstance(layer, Standardize)]
+    if isinstance(X, np.ndarray) and layers and not layers[0].is_fitted:
+        layers[0].fit_scaling(X)

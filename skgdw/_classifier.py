@@ -339,4 +339,4 @@ class GDWClassifier(WeightedNet):
         if self.weighting == "uniform":
             return everything, None
         codes = check.check_can_hold_out(data)
-        return hold_out(data.X, codes, len(data.classes), self.meta_size, self._random)
+        return hold_out(data.X, codes, data.classes, self.meta_size, self._random)

@@ -18,7 +18,7 @@ from torch.optim import SGD
 from torch.optim.lr_scheduler import CosineAnnealingLR
 from torch.utils.data import DataLoader, Subset
 
-from skgdw._auto_module import make_auto_module
+from skgdw._auto_module import fit_input_scaling, make_auto_module
 from skgdw._sklearn_net import SklearnNet
 from skgdw._validation import check_auto_module, check_logits
 from skgdw.exceptions import NonFiniteLossWarning
@@ -104,7 +104,10 @@ class WeightedNet(SklearnNet):
             else:
                 module = self.initialized_instance(self.module, kwargs)
                 # A copy: the caller's instance is not trained, and a refit starts afresh.
-                self.module_ = copy.deepcopy(module) if module is self.module else module
+                module = copy.deepcopy(module) if module is self.module else module
+                if self._run is not None:
+                    fit_input_scaling(module, self._run.train.X)
+                self.module_ = module
             kwargs = self.get_params_for("weight_net")
             weight_net = self.initialized_instance(self.weight_net, kwargs)
             self.weight_net_ = copy.deepcopy(weight_net).to(self._module_dtype())

@@ -29,7 +29,7 @@ class NoMetaSetWarning(SkgdwWarning):
 
 
 class MetaClassWarning(SkgdwWarning):
-    """A class has training rows but no meta rows, or the other way round."""
+    """A class lacks meta rows, or training rows, or cannot give the meta rows asked for."""
 
 
 class MetaOverlapWarning(SkgdwWarning):

@@ -5,12 +5,12 @@ own inputs once `fit_scaling` has seen the training rows, and every one of them 
 forward-mode and double backward differentiation.
 """
 
-from ._augment import RandomCropFlip
-from ._mlp import MLP
-from ._residual import ResNet32, SmallResNet
-from ._standardize import Standardize
-from ._weight_net import WeightNet
-from ._wide import WideResNet
+from skgdw.modules._augment import RandomCropFlip
+from skgdw.modules._mlp import MLP
+from skgdw.modules._residual import ResNet32, SmallResNet
+from skgdw.modules._standardize import Standardize
+from skgdw.modules._weight_net import WeightNet
+from skgdw.modules._wide import WideResNet
 
 __all__ = [
     "MLP",

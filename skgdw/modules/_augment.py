@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ._checks import check_count
+from skgdw.modules._checks import check_count
 
 
 class RandomCropFlip(nn.Module):

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from ._checks import check_count, check_n_classes
-from ._standardize import SelfScaling
+from skgdw.modules._checks import check_count, check_n_classes
+from skgdw.modules._standardize import SelfScaling
 
 
 class MLP(SelfScaling):

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ._checks import check_count, check_in_channels, check_n_classes
-from ._standardize import SelfScaling
+from skgdw.modules._checks import check_count, check_in_channels, check_n_classes
+from skgdw.modules._standardize import SelfScaling
 
 
 def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:

@@ -6,8 +6,8 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from ._checks import check_count
-from ._location import as_rows, check_shape, location_and_scale
+from skgdw.modules._checks import check_count
+from skgdw.modules._location import as_rows, check_shape, location_and_scale
 
 # Beyond this many scales from the centre, values are compressed to their logarithm.
 _LIMIT = 10.0
@@ -65,6 +65,11 @@ class Standardize(nn.Module):
         self.register_buffer("shift", torch.zeros(self.n_features))
         self.register_buffer("scale", torch.ones(self.n_features))
         self.register_buffer("limit", torch.tensor(torch.inf))
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether `fit_scaling` has seen rows."""
+        return bool(torch.isfinite(self.limit))
 
     @torch.no_grad()
     def fit_scaling(self, X: Tensor | ArrayLike) -> Self:

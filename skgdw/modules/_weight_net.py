@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from ._checks import check_count
+from skgdw.modules._checks import check_count
 
 # A diverging row must not saturate the net for good, nor bring infinities into its gradient.
 _LOSS_CAP = 1e4

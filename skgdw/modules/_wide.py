@@ -3,9 +3,9 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ._checks import check_count, check_in_channels, check_n_classes
-from ._residual import conv3x3, init_kaiming
-from ._standardize import SelfScaling
+from skgdw.modules._checks import check_count, check_in_channels, check_n_classes
+from skgdw.modules._residual import conv3x3, init_kaiming
+from skgdw.modules._standardize import SelfScaling
 
 
 class WideBlock(nn.Module):

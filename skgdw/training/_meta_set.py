@@ -49,19 +49,23 @@ def separate(X: Any, y: Any, mask: np.ndarray) -> tuple[Rows, Rows]:
 
 
 def hold_out(
-    X: Any, y: np.ndarray, n_classes: int, meta_size: float, random_state: np.random.RandomState
+    X: Any,
+    y: np.ndarray,
+    classes: np.ndarray,
+    meta_size: float,
+    random_state: np.random.RandomState,
 ) -> tuple[Rows, Rows]:
     """Take a class-balanced meta set out of the training rows, and warn of what it cannot do."""
     mask = np.zeros(len(y), dtype=bool)
-    mask[balanced_meta_indices(y, n_classes, meta_size, random_state)] = True
+    mask[balanced_meta_indices(y, len(classes), meta_size, random_state)] = True
     train, meta = separate(X, y, mask)
-    n_single = int((np.bincount(y, minlength=n_classes) == 1).sum())
-    note = f" Classes with a single row, which gave none: {n_single}." if n_single else ""
+    single = classes[np.bincount(y, minlength=len(classes)) == 1].tolist()
+    note = f" Classes with a single row gave none: {single}." if single else ""
     warnings.warn(
         f"No meta set was given: {mask.sum()} of the {len(y)} rows, balanced over the classes, "
         "were taken out of the training set to serve as one. That can mend class imbalance; it "
-        "cannot mend label noise, because their labels are as noisy as the rest. Pass X_meta and y_meta, "
-        f"or meta_mask, with trusted labels.{note}",
+        "cannot mend label noise, because their labels are as noisy as the rest. Pass X_meta and "
+        f"y_meta, or meta_mask, with trusted labels.{note}",
         NoMetaSetWarning,
         stacklevel=4,
     )

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from skgdw.modules import MLP
@@ -45,6 +47,16 @@ def test_one_row_and_no_row():
     network = MLP(4, 2)
     assert network(torch.zeros(1, 4)).shape == (1, 2)
     assert network(torch.zeros(0, 4)).shape == (0, 2)
+
+
+@given(seed=st.integers(0, 2**32 - 1), factor=st.floats(1e-3, 1e3), offset=st.floats(-1e3, 1e3))
+def test_outputs_ignore_the_units_of_the_table(seed, factor, offset):
+    X = np.random.default_rng(seed).standard_t(2, size=(40, 3))
+    moved = factor * X + offset
+    network = MLP(3, 2, hidden=(8,)).double()
+    before = network.fit_scaling(X)(torch.from_numpy(X))
+    after = network.fit_scaling(moved)(torch.from_numpy(moved))
+    torch.testing.assert_close(after, before, rtol=1e-6, atol=1e-6)
 
 
 def test_learns_from_columns_of_very_different_units():

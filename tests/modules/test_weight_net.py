@@ -30,9 +30,13 @@ def test_equals_its_formula():
 
 def test_losses_are_capped():
     net = WeightNet().double()
-    at_cap = net(torch.tensor([1e4], dtype=torch.float64))
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.mul_(1e-2)  # keeps the sigmoid away from its ends
+    below, at_cap = net(torch.tensor([9e3, 1e4], dtype=torch.float64))
     beyond = net(torch.tensor([1e4 + 1, 1e30, torch.inf], dtype=torch.float64))
-    assert torch.equal(beyond, at_cap.expand(3))
+    torch.testing.assert_close(beyond, at_cap.expand(3), rtol=1e-12, atol=0.0)
+    assert abs(below - at_cap) > 1e-6
 
 
 def test_gradient_is_finite_for_huge_losses():
