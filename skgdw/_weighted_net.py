@@ -58,6 +58,11 @@ class Run:
     ledger: Ledger | None = None
 
 
+def _eager(module: Any) -> Any:
+    """Return what torch.compile wrapped, or the module itself."""
+    return getattr(module, "_orig_mod", module)
+
+
 class WeightedNet(SklearnNet):
     """A net whose training step weights each class of each row."""
 
@@ -198,7 +203,7 @@ class WeightedNet(SklearnNet):
         run, device = self._running, torch.device(self.device or "cpu")
         stream = RandomStream(self._seed(), device)
         weighting = make_weighting(self.weighting, meta_lr=self.meta_lr, clip=self.weight_clip)
-        module = getattr(self.module_, "_orig_mod", self.module_)  # under torch.compile
+        module = _eager(self.module_)
         self._set_training(True)
         trial = self._first_rows(run.train)
         check_logits(trial_logits(module, trial[0], stream), self.module_, self.classes_inferred_)
@@ -209,7 +214,7 @@ class WeightedNet(SklearnNet):
             infer=self.infer,
             module=module,
             criterion=self.criterion_,
-            row_loss=make_row_loss(self.criterion_, len(self.classes_inferred_)),
+            row_loss=make_row_loss(_eager(self.criterion_), len(self.classes_inferred_)),
             weight_net=self.weight_net_,
             weight_net_optimizer=self.weight_net_optimizer_,
             weighting=weighting,
@@ -217,6 +222,7 @@ class WeightedNet(SklearnNet):
             meta_batches=self._meta_batches(run.meta),
             meta_every=self.meta_every,
             stream=stream,
+            is_compiled=module is not self.module_,
         )
         meta_trial = self._first_rows(run.meta)
         step.way = choose_meta_gradient(

@@ -37,8 +37,8 @@ def _kind(labels: NDArray[Any]) -> str:
     """Name the kind of labels: what may stand beside each other in one set of classes."""
     if labels.dtype.kind in "iuf":
         return "numbers"
-    if labels.dtype.kind == "b":
-        return "booleans"
+    if labels.dtype.kind in "bU":
+        return {"b": "booleans", "U": "strings"}[labels.dtype.kind]
     kinds = {"strings" if isinstance(label, str) else type(label).__name__ for label in labels}
     return " and ".join(sorted(kinds)) or "strings"
 

@@ -129,23 +129,25 @@ def _forward(train_logits: LogitsOf, params: Params, tangent: Params) -> Tensor:
     return derivative
 
 
+# Kinks (ReLU) make the truncation error of a difference grow like its step, not like the square:
+# it pays to step as little as rounding allows. Relative to the size of the parameters.
+_RELATIVE_STEP = {torch.float64: 1e-8, torch.float32: 5e-6}
+
+
+def _norm(values: Params) -> Tensor:
+    return torch.stack([torch.linalg.vector_norm(v.detach()) for v in values.values()]).norm()
+
+
 def _difference(train_logits: LogitsOf, params: Params, tangent: Params) -> Tensor:
-    # Central, with the step that balances rounding (eps / h) against truncation (h ** 2),
-    # relative to the size of the parameters.
-    squares = [torch.linalg.vector_norm(value.detach()) ** 2 for value in params.values()]
-    size = torch.stack(squares).sum().sqrt()
-    speed = torch.stack([torch.linalg.vector_norm(t) ** 2 for t in tangent.values()]).sum().sqrt()
-    still = speed == 0
-    relative = torch.finfo(size.dtype).eps ** (1 / 3)
-    step = relative * size.clamp(min=1.0) / torch.where(still, torch.ones_like(speed), speed)
+    size, speed = _norm(params).clamp(min=1.0), _norm(tangent)
+    speed = torch.where(speed == 0, torch.ones_like(speed), speed)
+    step = _RELATIVE_STEP.get(size.dtype, torch.finfo(size.dtype).eps) * size / speed
 
-    def shifted(sign: float) -> Tensor:
-        moved = {name: value.detach() + sign * step * tangent[name] for name, value in items}
-        return train_logits(moved)
+    def shifted(by: Tensor) -> Tensor:
+        return train_logits({name: v.detach() + by * tangent[name] for name, v in params.items()})
 
-    items = list(params.items())
     with torch.no_grad():
-        change: Tensor = (shifted(1.0) - shifted(-1.0)) / (2 * step)
+        change: Tensor = (shifted(step) - shifted(-step)) / (2 * step)
     return change
 
 
@@ -171,7 +173,7 @@ def directional_derivative(
         The point and the direction u, with the same names and shapes.
     method : {"forward", "difference"}, default="forward"
         Forward-mode differentiation (exact), or a central difference whose step follows from
-        the dtype (about 1e-10 relative in float64, 1e-4 in float32).
+        the dtype (off by about 1e-8 in float64; in float32 by 1e-3 to 1e-2).
 
     Returns
     -------

@@ -86,7 +86,9 @@ def choose_meta_gradient(
             attempt(way)
         except (RuntimeError, NotImplementedError) as error:
             # torch's texts run over several lines; the first says what is missing.
-            refusals.append(f"{way}: {str(error).splitlines()[0][:160]}")
+            reason = f'"{way.method}": {str(error).splitlines()[0][:160]}'
+            if reason not in refusals:  # math attention is no help where there is no attention
+                refusals.append(reason)
             if way is _FALLBACKS[requested][-1]:
                 raise
             continue

@@ -116,6 +116,9 @@ class MetaStep:
         Steps from one meta batch to the next.
     stream : RandomStream
         Where the module's random numbers come from.
+    is_compiled : bool
+        Whether `infer` runs under torch.compile, whose graphs can be walked back only once: the
+        look-ahead then makes one of its own.
     way : MetaGradient
         How the weight gradient is computed.
     """
@@ -131,6 +134,7 @@ class MetaStep:
     meta_batches: Iterator[tuple[Any, Tensor]]
     meta_every: int
     stream: RandomStream
+    is_compiled: bool = False
     way: MetaGradient = _FORWARD
     count: int = 0
 
@@ -206,7 +210,7 @@ class MetaStep:
             logit_grad,
             lookahead_lr=rates,
             method=self.way.method,
-            logits=logits,
+            logits=None if self.is_compiled else logits,
         )
 
     def teach(self, first: Tensor, weight_grad: Tensor) -> None:
