@@ -76,6 +76,11 @@ def encode(labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
 
 def check_dataset_labels(X: Any, y: Any, classes: Any) -> NDArray[Any] | None:
     """Return the labels of a mapping or Dataset, None where a Dataset holds them itself."""
+    if not hasattr(X, "__len__"):
+        raise TypeError(
+            f"`X` as a Dataset must have a length; got {type(X).__name__} without one. Wrap it in "
+            "a map-style Dataset."
+        )
     if y is not None:
         return check_labels(y, "y")
     if isinstance(X, Mapping):

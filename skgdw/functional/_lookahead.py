@@ -135,7 +135,9 @@ _RELATIVE_STEP = {torch.float64: 1e-8, torch.float32: 5e-6}
 
 
 def _norm(values: Params) -> Tensor:
-    return torch.stack([torch.linalg.vector_norm(v.detach()) for v in values.values()]).norm()
+    norms = [torch.linalg.vector_norm(value.detach()) for value in values.values()]
+    total: Tensor = torch.linalg.vector_norm(torch.stack(norms))
+    return total
 
 
 def _difference(train_logits: LogitsOf, params: Params, tangent: Params) -> Tensor:
@@ -300,6 +302,25 @@ def _unrolled(
     ahead = look_ahead(
         params, logits, free, logit_grad, lookahead_lr=lookahead_lr, create_graph=True
     )
+    _check_twice_differentiable(ahead)
     loss = meta_loss(ahead)
     (gradient,) = torch.autograd.grad(loss, free, retain_graph=True, materialize_grads=True)
     return WeightGradient(gradient, loss.detach())
+
+
+def _check_twice_differentiable(ahead: Params) -> None:
+    """Find functions whose backward cannot be differentiated.
+
+    torch raises for them only on the way to a tensor that they lead to, and theirs leads nowhere:
+    asked for the gradient by the weights, it would leave out their share in silence.
+    """
+    ready = [value.grad_fn for value in ahead.values()]
+    seen = set()
+    while ready:
+        node = ready.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if node.name().endswith("Error"):  # what torch puts in their place
+            raise RuntimeError("a function of the module is marked once_differentiable")
+        ready.extend(following for following, _ in node.next_functions)

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
 
 
 class Batch(tuple):
@@ -143,6 +143,23 @@ class RowBatches(Sampler[Tensor]):
             ready = ready[self.batch_size :]
 
 
+class _Samples(Dataset):
+    """The rows of a dataset one by one, for a collate function of the user's."""
+
+    def __init__(self, dataset: RowDataset) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Batch:
+        return self.dataset[index]
+
+
+def _is_data_loader(iterator: Any) -> bool:
+    return isinstance(iterator, type) and issubclass(iterator, DataLoader)
+
+
 def _as_is(batch: Any) -> Any:
     return batch
 
@@ -159,20 +176,30 @@ def make_loader(
 ) -> Any:
     """Return an iterable of the dataset's batches.
 
-    A `RowDataset` in torch's DataLoader is read a whole batch at a time. Any other dataset or
-    iterator class, and a user's own sampler, get what skorch would give them.
+    A `RowDataset` in torch's DataLoader is read a whole batch at a time. What the user decides in
+    `kwargs` (sampler, collate function, dropping the last batch) is left to the DataLoader, and
+    an iterator class that is none gets what skorch would give it.
     """
-    own = (
-        isinstance(iterator, type)
-        and issubclass(iterator, DataLoader)
-        and kwargs.keys().isdisjoint({"sampler", "batch_sampler", "collate_fn", "drop_last"})
-    )
-    if not own:
+    if not _is_data_loader(iterator):
         return iterator(dataset, batch_size=batch_size, shuffle=shuffle, **kwargs)
-    batches = RowBatches(
-        len(dataset), batch_size, shuffle=shuffle, generator=generator, endless=endless
-    )
-    if isinstance(dataset, RowDataset):
-        kwargs["collate_fn"] = _as_is
+    loader: Any = iterator
     # The generator also feeds the loader's base seed, which else comes from the global state.
-    return iterator(dataset, batch_sampler=batches, generator=generator, **kwargs)
+    kwargs.setdefault("generator", generator)
+    if isinstance(dataset, RowDataset):
+        if kwargs.get("collate_fn") is None:
+            kwargs["collate_fn"] = _as_is
+        else:
+            dataset = _Samples(dataset)
+    if isinstance(dataset, IterableDataset):
+        return loader(dataset, batch_size=batch_size, **kwargs)
+    if kwargs.get("batch_sampler") is not None:
+        return loader(dataset, **kwargs)
+    if kwargs.get("sampler") is not None:
+        return loader(dataset, batch_size=batch_size, **kwargs)
+    if kwargs.get("drop_last"):
+        return loader(dataset, batch_size=batch_size, shuffle=shuffle, **kwargs)
+    kwargs.pop("drop_last", None)
+    batches = RowBatches(
+        len(dataset), batch_size, shuffle=shuffle, generator=kwargs["generator"], endless=endless
+    )
+    return loader(dataset, batch_sampler=batches, **kwargs)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -81,25 +82,51 @@ def choose_meta_gradient(
         For the messages.
     """
     refusals = []
-    for way in _FALLBACKS[requested]:
+    ways = _FALLBACKS[requested]
+    for way in ways:
         try:
-            attempt(way)
+            gradient = attempt(way)
+            if way.method == "forward":
+                _check_backward_agrees(gradient, way, attempt)
         except (RuntimeError, NotImplementedError) as error:
+            if way is ways[-1]:
+                raise
             # torch's texts run over several lines; the first says what is missing.
-            reason = f'"{way.method}": {str(error).splitlines()[0][:160]}'
+            text = str(error).strip() or type(error).__name__
+            reason = f'"{way.method}": {text.splitlines()[0][:160]}'
             if reason not in refusals:  # math attention is no help where there is no attention
                 refusals.append(reason)
-            if way is _FALLBACKS[requested][-1]:
-                raise
-            continue
-        break
+        else:
+            break
     logger.debug("meta gradient of %s: %s (asked for %r)", module_name, way, requested)
     if refusals:
+        advice = (
+            "build the module on torch's math attention to be rid of this message."
+            if way.math_attention
+            else f'set meta_gradient="{way.method}" to choose it yourself.'
+        )
         warnings.warn(
             f'`meta_gradient` "{requested}" needs derivatives that {module_name} does not have '
-            f"({'; '.join(refusals)}). Using {way} instead; "
-            f'set meta_gradient="{way.method}" to choose it yourself.',
+            f"({'; '.join(refusals)}). Using {way} instead; {advice}",
             MetaGradientFallbackWarning,
             stacklevel=2,
         )
     return way
+
+
+def _check_backward_agrees(
+    gradient: Tensor, way: MetaGradient, attempt: Callable[[MetaGradient], Tensor]
+) -> None:
+    """Raise if forward mode differentiates what backward does not, as under torch.no_grad."""
+    try:
+        expected = attempt(MetaGradient("unrolled", way.math_attention))
+    except (RuntimeError, NotImplementedError):
+        return
+    rounding = 3 * torch.finfo(expected.dtype).eps ** 0.5
+    off = torch.linalg.vector_norm(gradient - expected)
+    size = torch.linalg.vector_norm(expected)
+    if off > rounding * torch.maximum(size, torch.linalg.vector_norm(gradient)):
+        raise RuntimeError(
+            "its forward-mode derivative is not that of its backward; does it stop the gradient "
+            "with torch.no_grad?"
+        )

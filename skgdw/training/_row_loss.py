@@ -85,7 +85,11 @@ def make_row_loss(criterion: Any, n_classes: int) -> RowLoss:
         at the target: the weights of a row could then not be balanced.
     """
     # The exact class: a subclass may override forward.
-    if type(criterion) is nn.CrossEntropyLoss and criterion.label_smoothing == 0:
+    if (
+        type(criterion) is nn.CrossEntropyLoss
+        and criterion.label_smoothing == 0
+        and not 0 <= criterion.ignore_index < n_classes
+    ):
         return CrossEntropyRows(criterion)
     name = type(criterion).__name__
     if not hasattr(criterion, "reduction"):
