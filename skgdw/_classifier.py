@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,7 +14,7 @@ from torch.utils.data import DataLoader
 from skgdw import _validation as check
 from skgdw._weighted_net import Run, WeightedNet
 from skgdw.modules import WeightNet
-from skgdw.training import META_GRADIENTS, WEIGHTINGS, Rows, hold_out, n_samples, separate
+from skgdw.training import META_GRADIENTS, WEIGHTINGS, Rows, hold_out, separate
 
 
 class GDWClassifier(WeightedNet):
@@ -167,17 +169,7 @@ class GDWClassifier(WeightedNet):
         random_state: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            module,
-            criterion=criterion,
-            optimizer=optimizer,
-            lr=lr,
-            max_epochs=max_epochs,
-            batch_size=batch_size,
-            train_split=train_split,
-            device=device,
-            **kwargs,
-        )
+        # Before skorch's own: after them it takes a module among the attributes for a trained one.
         self.weighting = weighting
         self.meta_lr = meta_lr
         self.weight_clip = weight_clip
@@ -189,6 +181,17 @@ class GDWClassifier(WeightedNet):
         self.weight_net_optimizer = weight_net_optimizer
         self.iterator_meta = iterator_meta
         self.random_state = random_state
+        super().__init__(
+            module,
+            criterion=criterion,
+            optimizer=optimizer,
+            lr=lr,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            train_split=train_split,
+            device=device,
+            **kwargs,
+        )
 
     # What fit accepts.
 
@@ -235,9 +238,10 @@ class GDWClassifier(WeightedNet):
         MetaGradientFallbackWarning
             If the module cannot do the meta gradient by forward mode, or as asked.
         """
-        data = self._check_fit(X, y, X_meta, y_meta, meta_mask, self.classes, reset=True)
-        fresh = not (self.warm_start and self.__sklearn_is_fitted__())
-        return self._train(data, fresh=fresh, is_partial_fit=False)
+        with self._as_before_if_refused():
+            data = self._check_fit(X, y, X_meta, y_meta, meta_mask, self.classes, reset=True)
+            fresh = not (self.warm_start and self.__sklearn_is_fitted__())
+            return self._train(data, fresh=fresh, is_partial_fit=False)
 
     def partial_fit(
         self,
@@ -270,8 +274,23 @@ class GDWClassifier(WeightedNet):
         """
         fitted = self.__sklearn_is_fitted__()
         known = self.classes_ if fitted else self.classes if classes is None else classes
-        data = self._check_fit(X, y, X_meta, y_meta, meta_mask, known, reset=not fitted)
-        return self._train(data, fresh=not hasattr(self, "module_"), is_partial_fit=True)
+        with self._as_before_if_refused():
+            data = self._check_fit(X, y, X_meta, y_meta, meta_mask, known, reset=not fitted)
+            return self._train(data, fresh=not hasattr(self, "module_"), is_partial_fit=True)
+
+    @contextmanager
+    def _as_before_if_refused(self) -> Iterator[None]:
+        """Undo what checking and building did, where an error came before the first step."""
+        before = self.__dict__.copy()
+        try:
+            yield
+        except Exception:
+            if self._run is None or self._run.step is None:
+                self.__dict__.clear()
+                self.__dict__.update(before)
+            raise
+        finally:
+            self.__dict__.pop("_run", None)
 
     def _check_fit(
         self,
@@ -288,21 +307,19 @@ class GDWClassifier(WeightedNet):
         choices = {"weighting": tuple(WEIGHTINGS), "meta_gradient": META_GRADIENTS}
         check.check_parameters(self, choices)
         X_meta, y_meta, bare = check.check_meta_arguments(X_meta, y_meta, meta_mask)
-        dtype = self._input_dtype()
         if check.passes_through(X):
             labels = check.check_dataset_labels(X, y, classes)
         else:
-            if y is None:
-                check.check_labels(None, "y")
-            X, labels = check.check_X(self, X, y, dtype=dtype, reset=reset)
+            check.check_not_missing(y, "y")
+            X, labels = check.check_X(self, X, y, dtype=self._input_dtype(), reset=reset)
             labels = check.check_labels(labels, "y")
         meta_labels = None if y_meta is None else check.check_labels(y_meta, "y_meta")
         classes = check.find_classes(labels, meta_labels, classes)
         codes = None if labels is None else check.encode(labels, classes)
-        mask = None if meta_mask is None else check.check_meta_mask(meta_mask, n_samples(X))
+        mask = None if meta_mask is None else check.check_meta_mask(meta_mask, check.n_samples(X))
         meta_codes = None
         if meta_labels is not None:
-            X_meta = check.check_meta_X(self, X_meta, X, dtype=dtype)
+            X_meta = check.check_meta_X(self, X_meta, X)
             check.check_same_length(X_meta, meta_labels)
             meta_codes = check.encode(meta_labels, classes)
         data = check.CheckedData(X, codes, classes, X_meta, meta_codes, mask)
@@ -319,19 +336,18 @@ class GDWClassifier(WeightedNet):
         train, meta = self._meta_rows(data)
         check.check_enough_rows(len(train.rows))
         self.classes_inferred_ = data.classes
-        self._run = Run(train, meta, n_samples(data.X), is_partial_fit)
-        try:
+        self._run = Run(train, meta, check.n_samples(data.X), is_partial_fit)
+        # Parameters of a module that is made in inference mode could never be trained.
+        with torch.inference_mode(False), torch.enable_grad():
             if fresh:
                 self.initialize()
             WeightedNet.partial_fit(self, train.X, train.y)
-            ledger = self._run.ledger
-            self.row_weights_ = None if ledger is None else ledger.given.cpu().numpy()
-        finally:
-            del self._run
+        ledger = self._run.ledger
+        self.row_weights_ = None if ledger is None else ledger.given.cpu().numpy()
         return self
 
     def _meta_rows(self, data: check.CheckedData) -> tuple[Rows, Rows | None]:
-        everything = Rows(data.X, data.y, np.arange(n_samples(data.X)))
+        everything = Rows(data.X, data.y, np.arange(check.n_samples(data.X)))
         if data.meta_mask is not None:
             return separate(data.X, data.y, data.meta_mask)
         if data.y_meta is not None:

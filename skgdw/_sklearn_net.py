@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,10 +13,11 @@ from sklearn.exceptions import NotFittedError
 from skorch import NeuralNetClassifier
 from skorch.callbacks.scoring import ScoringBase
 from skorch.dataset import Dataset as SkorchDataset
+from skorch.history import History
 from torch.utils.data import Dataset
 
 from skgdw._rows import local_random_state
-from skgdw._validation import check_X, passes_through
+from skgdw._validation import check_fits, check_X, passes_through
 from skgdw.training._batches import RowDataset, make_loader
 
 # Rows a prediction step: large, so that a row's prediction does not hang on its neighbours
@@ -74,6 +75,18 @@ class SklearnNet(NeuralNetClassifier):
 
     # Parameters.
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; skorch takes parameters that are modules for trained ones."""
+        if isinstance(value, torch.nn.Module) and name in self.__dict__ and name[-1] != "_":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
+    def initialize_history(self) -> SklearnNet:
+        """Start a history of its own: the one before stays with who holds it."""
+        self.history_ = History()
+        return self
+
     def _get_param_names(self) -> list[str]:
         return sorted(k for k in self.__dict__ if not (k.startswith("_") or k.endswith("_")))
 
@@ -97,6 +110,7 @@ class SklearnNet(NeuralNetClassifier):
         fitted = getattr(self, "initialized_", False)
         callbacks = {k: v for k, v in params.items() if fitted and k.startswith("callbacks")}
         if callbacks:
+            self._check_callback_names(callbacks)
             super().set_params(**callbacks)
         for name, value in params.items():
             if name in callbacks:
@@ -111,6 +125,12 @@ class SklearnNet(NeuralNetClassifier):
             else:
                 BaseEstimator.set_params(self, **{name: value})
         return self
+
+    def _check_callback_names(self, names: Iterable[str]) -> None:
+        known = {name for name, _ in [*self.callbacks_, *self._default_callbacks]}
+        unknown = [n for n in names if n != "callbacks" and n.split("__")[1] not in known]
+        if unknown:
+            raise ValueError(f"Invalid parameter {unknown}: known callbacks are {sorted(known)}.")
 
     def _prefixes(self) -> set[str]:
         return {*self.prefixes_, "module", "criterion", "optimizer"}
@@ -178,20 +198,18 @@ class SklearnNet(NeuralNetClassifier):
         tensor = X
         if not isinstance(X, torch.Tensor):
             tensor = torch.from_numpy(np.require(X, requirements=["C", "W"]))
-        return tensor.to(self._module_dtype()) if tensor.is_floating_point() else tensor
+        if not tensor.is_floating_point():
+            return tensor
+        return check_fits(tensor, self._module_dtype())
 
     def _module_dtype(self) -> torch.dtype:
         floating = (p.dtype for p in self.module_.parameters() if p.is_floating_point())
         return next(floating, torch.get_default_dtype())
 
     def _input_dtype(self) -> Any:
-        """Return numpy's name for the dtype that arrays are checked in."""
-        module = getattr(self, "module_", self.module)
-        if isinstance(module, torch.nn.Module):
-            doubles = (p.dtype is torch.float64 for p in module.parameters())
-            if next(doubles, False):
-                return np.float64
-        return np.float32
+        """Return the dtypes that arrays may have; others become the first."""
+        # What dtype a module class will have is only known once it is built.
+        return np.float32 if isinstance(self.module, str) else (np.float32, np.float64)
 
     def get_iterator(self, dataset: Dataset, training: bool = False) -> Any:
         """Return the loader of a dataset: shuffled for training, in large batches otherwise."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-import warnings
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from skorch.callbacks import EpochTimer, PassthroughScoring, PrintLog
+from skorch.callbacks import EpochTimer, LRScheduler, PassthroughScoring, PrintLog
 from skorch.callbacks.scoring import EpochScoring
 from skorch.dataset import unpack_data
 from skorch.utils import TeeGenerator, to_device
@@ -20,7 +20,14 @@ from torch.utils.data import DataLoader, Subset
 
 from skgdw._auto_module import fit_input_scaling, make_auto_module
 from skgdw._sklearn_net import SklearnNet
-from skgdw._validation import check_auto_module, check_logits
+from skgdw._validation import (
+    check_auto_module,
+    check_batch_statistics,
+    check_logits,
+    check_optimizer,
+    check_weights,
+)
+from skgdw._warn import warn
 from skgdw.exceptions import NonFiniteLossWarning
 from skgdw.training import (
     FitSchedule,
@@ -58,6 +65,11 @@ class Run:
     ledger: Ledger | None = None
 
 
+def _is_schedule(callback: Any) -> bool:
+    named = callback[1] if isinstance(callback, tuple) else callback
+    return isinstance(named, LRScheduler) or named is LRScheduler
+
+
 def _eager(module: Any) -> Any:
     """Return what torch.compile wrapped, or the module itself."""
     return getattr(module, "_orig_mod", module)
@@ -89,12 +101,16 @@ class WeightedNet(SklearnNet):
 
     @property
     def _default_callbacks(self) -> list[tuple[str, Any]]:
+        own = [("lr_schedule", FitSchedule(CosineAnnealingLR))]
+        given = self.callbacks if isinstance(self.callbacks, list) else []
+        if any(_is_schedule(callback) for callback in given):
+            own = []  # two schedules would multiply
         return [
             ("epoch_timer", EpochTimer()),
             ("train_loss", PassthroughScoring("train_loss", on_train=True)),
             ("valid_loss", PassthroughScoring("valid_loss")),
             ("valid_acc", EpochScoring("accuracy", name="valid_acc", lower_is_better=False)),
-            ("lr_schedule", FitSchedule(CosineAnnealingLR, T_max=self.max_epochs)),
+            *own,
             ("print_log", PrintLog()),
         ]
 
@@ -131,6 +147,7 @@ class WeightedNet(SklearnNet):
         if self.optimizer is SGD:
             kwargs = {"momentum": 0.9, "weight_decay": 5e-4, **kwargs}
         self.optimizer_ = self.optimizer(*args, **kwargs)
+        check_optimizer(self.optimizer_)
         args, kwargs = self.get_params_for_optimizer(
             "weight_net_optimizer", self.weight_net_.named_parameters()
         )
@@ -162,13 +179,11 @@ class WeightedNet(SklearnNet):
     def _meta_batches(self, meta: Rows) -> Iterator[tuple[Any, Tensor]]:
         """Yield meta batches without end, on the device."""
         options = {
-            "batch_size": self.batch_size,
             "shuffle": True,
             **self.get_params_for("iterator_meta"),
+            "batch_size": min(self._batch_size("meta"), len(meta.rows)),
         }
         dataset = self.get_dataset(meta.X, meta.y)
-        if options["batch_size"] == -1:
-            options["batch_size"] = len(dataset)
         generator = torch.Generator().manual_seed(self._seed())
         loader = make_loader(
             self.iterator_meta, dataset, generator=generator, endless=True, **options
@@ -176,6 +191,11 @@ class WeightedNet(SklearnNet):
         while True:  # a loader of the user's own kind ends: go round again
             for batch in loader:
                 yield self._on_device(batch)
+
+    def _batch_size(self, part: str) -> int:
+        """Return the rows of a batch; -1 stands for all of them."""
+        size: int = getattr(self, f"iterator_{part}__batch_size", self.batch_size)
+        return sys.maxsize if size == -1 else size
 
     def _on_device(self, batch: Any) -> tuple[Any, Tensor]:
         X, y = unpack_data(batch)
@@ -195,9 +215,8 @@ class WeightedNet(SklearnNet):
 
     def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **kwargs: Any) -> Any:
         """Build the step, now that callbacks have had their say, and run the epochs."""
-        with torch.enable_grad():
-            self._running.step = self._make_step()
-            return super().fit_loop(X, y, epochs, **kwargs)
+        self._running.step = self._make_step()
+        return super().fit_loop(X, y, epochs, **kwargs)
 
     def _make_step(self) -> Step:
         run, device = self._running, torch.device(self.device or "cpu")
@@ -207,9 +226,13 @@ class WeightedNet(SklearnNet):
         self._set_training(True)
         trial = self._first_rows(run.train)
         check_logits(trial_logits(module, trial[0], stream), self.module_, self.classes_inferred_)
+        n_meta = None if run.meta is None else min(self._batch_size("meta"), len(run.meta.rows))
+        check_batch_statistics(module, self._batch_size("train"), n_meta)
         self.meta_gradient_ = None
         if run.meta is None or not weighting.uses_meta:
             return PlainStep(self.infer, self.criterion_, stream)
+        losses = torch.zeros(_TRIAL_ROWS, dtype=self._module_dtype(), device=device)
+        check_weights(self.weight_net_(losses), _TRIAL_ROWS, self.weight_net_)
         step = MetaStep(
             infer=self.infer,
             module=module,
@@ -291,10 +314,9 @@ class WeightedNet(SklearnNet):
             if name in _METRICS:
                 self.history.record(name, sum(values) / len(values))
             elif not all(abs(value) < float("inf") for value in values):
-                warnings.warn(
+                warn(
                     f"`{name}` should stay finite; it became infinite or NaN in epoch "
                     f"{len(self.history)}. Lower `lr`, or clip gradients with skorch's "
                     "GradientNormClipping callback.",
                     NonFiniteLossWarning,
-                    stacklevel=2,
                 )

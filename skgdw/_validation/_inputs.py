@@ -33,6 +33,32 @@ def check_X(estimator: Any, X: Any, y: Any = None, *, dtype: Any, reset: bool) -
     )
 
 
+def n_samples(X: Any) -> int:
+    """Count the rows of an array, a mapping of arrays or a Dataset."""
+    return len(next(iter(X.values()))) if isinstance(X, Mapping) else len(X)
+
+
+def check_mapping(X: Mapping[str, Any], name: str) -> None:
+    """Check that the entries of a mapping are arrays of equal, positive length."""
+    lengths = {key: len(value) for key, value in X.items()}
+    if len(set(lengths.values())) != 1 or not all(lengths.values()):
+        raise ValueError(
+            f"`{name}` as a mapping must hold arrays of one length, at least one row; got "
+            f"{lengths or 'no entry'}."
+        )
+
+
+def check_fits(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Return the rows in the module's dtype, which must be able to hold them."""
+    cast = tensor.to(dtype)
+    if cast.dtype is not tensor.dtype and not bool(torch.isfinite(cast).all()):
+        raise ValueError(
+            f"`X` must fit the module's dtype; got values that are too large for {dtype}. Scale X, "
+            "or use a module of float64."
+        )
+    return cast
+
+
 def check_enough_rows(n: int) -> None:
     """Check that there is something to train on."""
     if n < 2:

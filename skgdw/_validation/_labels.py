@@ -10,27 +10,45 @@ from numpy.typing import NDArray
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
-from skgdw._validation._inputs import as_host_array
+from skgdw._validation._inputs import as_host_array, check_mapping, n_samples
 
 
 def check_labels(y: Any, name: str) -> NDArray[Any]:
     """Return the labels (n,), one for each row, or raise."""
-    y = as_host_array(y)
+    check_not_missing(y, name)
+    labels = np.asarray(column_or_1d(as_host_array(y), warn=True))
+    if labels.dtype.kind == "O":
+        # Numbers in an object array are numbers all the same.
+        plain = np.asarray(labels.tolist())
+        labels = plain if plain.dtype.kind in "iub" else labels
+    elif labels.dtype.kind == "f":
+        _refuse_missing(np.isnan(labels), name)
+    check_classification_targets(labels)
+    return labels
+
+
+def check_not_missing(y: Any, name: str) -> None:
+    """Check that there are labels, none of them None, NaN or NA among objects."""
     if y is None:
         raise ValueError(
             f"`{name}` must hold one label a row; got None. This estimator requires y to be "
             "passed, but the target y is None."
         )
-    labels = column_or_1d(y, warn=True)
-    if labels.dtype.kind == "O" or hasattr(y, "isna"):
-        missing = [label is None or label != label for label in labels.tolist()]
-        if any(missing):
-            raise ValueError(
-                f"`{name}` must not miss labels; got {sum(missing)} missing (NaN or None), the "
-                f"first in row {missing.index(True)}. Drop these rows."
-            )
-    check_classification_targets(labels)
-    return np.asarray(labels)
+    y = as_host_array(y)
+    kind = getattr(getattr(y, "dtype", None), "kind", "O")
+    if hasattr(y, "isna") and kind == "O":
+        _refuse_missing(np.asarray(y.isna()).reshape(-1), name)
+    elif kind == "O":
+        entries = np.asarray(y, dtype=object).reshape(-1)
+        _refuse_missing(np.array([v is None or v != v for v in entries], dtype=bool), name)
+
+
+def _refuse_missing(missing: NDArray[np.bool_], name: str) -> None:
+    if missing.any():
+        raise ValueError(
+            f"`{name}` must not miss labels; got {missing.sum()} missing (NaN or None), the "
+            f"first in row {missing.argmax()}. Drop these rows."
+        )
 
 
 def _kind(labels: NDArray[Any]) -> str:
@@ -76,15 +94,23 @@ def encode(labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
 
 def check_dataset_labels(X: Any, y: Any, classes: Any) -> NDArray[Any] | None:
     """Return the labels of a mapping or Dataset, None where a Dataset holds them itself."""
-    if not hasattr(X, "__len__"):
+    if isinstance(X, Mapping):
+        check_mapping(X, "X")
+    elif not hasattr(X, "__len__"):
         raise TypeError(
             f"`X` as a Dataset must have a length; got {type(X).__name__} without one. Wrap it in "
             "a map-style Dataset."
         )
     if y is not None:
-        return check_labels(y, "y")
+        labels = check_labels(y, "y")
+        if len(labels) != n_samples(X):
+            raise ValueError(
+                f"`y` must have one label for each row of X; got {len(labels)} labels and "
+                f"{n_samples(X)} rows."
+            )
+        return labels
     if isinstance(X, Mapping):
-        return check_labels(None, "y")
+        check_not_missing(None, "y")
     if classes is None:
         raise ValueError(
             "`classes` must be given to the classifier when a Dataset holds the labels itself; got "

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
-from skgdw._validation._inputs import as_host_array, passes_through
+from skgdw._validation._inputs import as_host_array, check_mapping, n_samples, passes_through
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ def _unwrap(value: Any, name: str) -> Any:
     return value[0]
 
 
-def check_meta_X(estimator: Any, X_meta: Any, X: Any, *, dtype: Any) -> Any:
-    """Return X_meta as an array with the columns of X, or raise."""
+def check_meta_X(estimator: Any, X_meta: Any, X: Any) -> Any:
+    """Return X_meta as an array with the columns and the dtype of X, or raise."""
     if passes_through(X) or passes_through(X_meta):
         if type(X) is not type(X_meta) and not (
             isinstance(X, Mapping) and isinstance(X_meta, Mapping)
@@ -79,11 +79,13 @@ def check_meta_X(estimator: Any, X_meta: Any, X: Any, *, dtype: Any) -> Any:
             raise ValueError(
                 f"`X_meta` must have the keys of X, {sorted(X)}; got {sorted(X_meta)}."
             )
+        if isinstance(X_meta, Mapping):
+            check_mapping(X_meta, "X_meta")
         return X_meta
     host = as_host_array(X_meta)
     if len(host) == 0 if isinstance(host, list) else getattr(host, "shape", (1,))[:1] == (0,):
         raise ValueError("`X_meta` must hold at least one row; got an empty meta set.")
-    array = check_array(host, dtype=dtype, allow_nd=True, order="C", input_name="X_meta")
+    array = check_array(host, dtype=X.dtype, allow_nd=True, order="C", input_name="X_meta")
     if array.shape[1:] != X.shape[1:]:
         raise ValueError(
             f"`X_meta` must have the columns of X; got rows of shape {array.shape[1:]}, X has "
@@ -119,7 +121,7 @@ def check_meta_mask(meta_mask: Any, n: int) -> NDArray[np.bool_]:
 
 def check_same_length(X: Any, y: NDArray[Any]) -> None:
     """Check that there is one meta label for each meta row."""
-    n = len(next(iter(X.values()))) if isinstance(X, Mapping) else len(X)
+    n = n_samples(X)
     if n != len(y):
         raise ValueError(
             f"`X_meta` and `y_meta` must have the same number of rows; got {n} and {len(y)}. "

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skgdw._validation._meta import CheckedData
+from skgdw._warn import warn
 from skgdw.exceptions import (
     MetaClassWarning,
     MetaOverlapWarning,
@@ -16,76 +16,81 @@ from skgdw.exceptions import (
     MetaSlicedWarning,
 )
 
+# Shares of the rows between which a column's width is taken: tails say nothing of its scale.
+_LOW, _HIGH = 0.1, 0.9
+
 
 def warn_of_meta_set(data: CheckedData, *, bare: bool) -> None:
     """Warn of a meta set that looks sliced, unbalanced, repeated or scaled otherwise."""
-    if data.y_meta is None or data.y is None:
+    if data.y is None:
         return
-    if bare and data.meta_mask is None and len(data.y_meta) == len(data.y):
-        warnings.warn(
+    if data.meta_mask is not None:
+        # Rows of X themselves: only the classes can be odd.
+        _warn_of_classes(data.y[~data.meta_mask], data.y[data.meta_mask], data.classes)
+        return
+    if data.y_meta is None:
+        return
+    if bare and len(data.y_meta) == len(data.y):
+        warn(
             f"`X_meta` has as many rows as X, {len(data.y)}: a splitter cuts such arrays along "
             "with X. Pass 1-tuples, X_meta=(X_meta,), y_meta=(y_meta,), which are never cut.",
             MetaSlicedWarning,
-            stacklevel=4,
         )
-    _warn_of_classes(data)
+    _warn_of_classes(data.y, data.y_meta, data.classes)
     if isinstance(data.X, np.ndarray):
         _warn_of_overlap(data.X, data.X_meta)
         _warn_of_scale(data.X, data.X_meta)
 
 
-def _warn_of_classes(data: CheckedData) -> None:
-    assert data.y is not None and data.y_meta is not None  # noqa: PT018 - for the type checker
-    in_y = np.isin(np.arange(len(data.classes)), data.y)
-    in_meta = np.isin(np.arange(len(data.classes)), data.y_meta)
-    lines = []
-    if (in_y & ~in_meta).any():
-        lines.append(f"classes of y without a meta row: {data.classes[in_y & ~in_meta].tolist()}")
-    if (in_meta & ~in_y).any():
-        lines.append(
-            f"classes of y_meta without a row in y: {data.classes[in_meta & ~in_y].tolist()}"
-        )
-    if lines:
-        warnings.warn(
-            f"The meta set should hold the classes of y; {'; '.join(lines)}. A class without meta "
-            "rows cannot be defended against noise, one without training rows is not learnt.",
+def _warn_of_classes(y: NDArray[Any], y_meta: NDArray[Any], classes: NDArray[Any]) -> None:
+    codes = np.arange(len(classes))
+    in_y, in_meta = np.isin(codes, y), np.isin(codes, y_meta)
+    found = {
+        "classes of y without a meta row": classes[in_y & ~in_meta].tolist(),
+        "classes of y_meta without a row in y": classes[in_meta & ~in_y].tolist(),
+    }
+    if any(found.values()):
+        text = "; ".join(f"{what}: {which}" for what, which in found.items() if which)
+        warn(
+            f"The meta set should hold the classes of y; {text}. A class without meta rows cannot "
+            "be defended against noise, one without training rows is not learnt.",
             MetaClassWarning,
-            stacklevel=5,
         )
 
 
 def _warn_of_overlap(X: NDArray[Any], X_meta: NDArray[Any]) -> None:
-    meta_rows = {row.tobytes() for row in X_meta}
-    found = len({data for row in X if (data := row.tobytes()) in meta_rows})
+    # Adding zero turns -0.0 into 0.0, which has other bytes.
+    meta_rows = {(row + 0.0).tobytes() for row in X_meta}
+    found = len({data for row in X if (data := (row + 0.0).tobytes()) in meta_rows})
     if found:
-        warnings.warn(
+        warn(
             f"The meta set should be disjoint from the training set; {found} of its "
             f"{len(meta_rows)} different rows also stand in X. Take them out of X (`split_meta` "
             "does), or mark them with `meta_mask`.",
             MetaOverlapWarning,
-            stacklevel=5,
         )
 
 
 def _warn_of_scale(X: NDArray[Any], X_meta: NDArray[Any]) -> None:
-    """Compare ranges, which rare classes and few rows change less than means do."""
+    """Compare the columns that vary in both sets: where the middle lies, and the width."""
     columns, meta_columns = (a.reshape(len(a), -1).astype(np.float64) for a in (X, X_meta))
-    low, high = columns.min(axis=0), columns.max(axis=0)
-    width = high - low
-    varies = width > 0
+    reach = np.ptp(columns, axis=0)
+    varies = reach > 0
     if not varies.any():
         return
-    # How far the meta set's middle lies outside the range of X, and how wide it is.
     middle = np.median(meta_columns, axis=0)
-    outside = np.maximum(low - middle, middle - high)[varies] / width[varies]
-    wide = np.ptp(meta_columns, axis=0)[varies] / width[varies]
-    narrow = len(X_meta) >= 10 and np.median(wide) < 0.01
-    if np.median(outside) > 0.5 or np.median(wide) > 10 or narrow:
-        warnings.warn(
+    outside = np.maximum(columns.min(axis=0) - middle, middle - columns.max(axis=0))
+    outside = np.median(outside[varies] / reach[varies])
+    width, meta_width = (
+        np.subtract(*np.quantile(a, (_HIGH, _LOW), axis=0)) for a in (columns, meta_columns)
+    )
+    both = (width > 0) & (meta_width > 0)
+    ratio = np.median(meta_width[both] / width[both]) if both.any() and len(X_meta) >= 10 else 1.0
+    if outside > 0.5 or not 0.02 < ratio < 50:
+        warn(
             "The meta set should be on the scale of X; the middle of its columns lies "
-            f"{max(np.median(outside), 0.0):.3g} ranges of X outside of X, and they are "
-            f"{np.median(wide):.3g} times as wide (medians over the columns). Send both through "
-            "the same preprocessing; in a pipeline, make_meta_pipeline does.",
+            f"{max(outside, 0.0):.3g} ranges of X outside of X, and they are {ratio:.3g} times as "
+            "wide (medians over the columns). Send both through the same preprocessing; in a "
+            "pipeline, transform_input=['X_meta'] does.",
             MetaScaleWarning,
-            stacklevel=5,
         )

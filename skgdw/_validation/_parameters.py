@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
+from skgdw._warn import warn
 from skgdw.exceptions import ModuleOutputError, ProbabilityOutputWarning
 
 
@@ -34,6 +34,8 @@ def check_parameters(estimator: Any, choices: Mapping[str, tuple[Any, ...]]) -> 
         "meta_every": (Integral, 1, True, "an integer >= 1"),
         "max_epochs": (Integral, 0, True, "an integer >= 0"),
     }
+    if not isinstance(estimator.lr, torch.Tensor):
+        bounds["lr"] = (Real, 0, True, "a number >= 0")
     if estimator.lookahead_lr is not None:
         bounds["lookahead_lr"] = (Real, 0, False, "a number > 0, or None")
     for name, (kind, low, closed, rule) in bounds.items():
@@ -41,8 +43,52 @@ def check_parameters(estimator: Any, choices: Mapping[str, tuple[Any, ...]]) -> 
         in_kind = isinstance(value, kind) and not isinstance(value, bool)
         if not (in_kind and math.isfinite(value) and (value >= low if closed else value > low)):
             faults.append(f"`{name}` must be {rule}; got {value!r}.")
+    for name in ("batch_size", *(f"iterator_{part}__batch_size" for part in _ITERATORS)):
+        size = getattr(estimator, name, -1)
+        if not _is_batch_size(size):
+            faults.append(f"`{name}` must be an integer >= 1, or -1 for all rows; got {size!r}.")
     if faults:
         raise ValueError(" ".join(faults))
+
+
+_ITERATORS = ("train", "meta", "valid")
+
+
+def _is_batch_size(size: Any) -> bool:
+    is_integer = isinstance(size, Integral) and not isinstance(size, bool)
+    return is_integer and (int(size) >= 1 or int(size) == -1)
+
+
+def check_optimizer(optimizer: Any) -> None:
+    """Refuse optimizers that run the step themselves."""
+    if isinstance(optimizer, torch.optim.LBFGS):
+        raise ValueError(
+            "`optimizer` must step without a closure, because a weighted step is no function of "
+            "the parameters alone; got LBFGS. Use SGD, Adam or another first-order optimizer."
+        )
+
+
+def check_weights(weights: Any, n: int, weight_net: Any) -> None:
+    """Check what the weighting net returned for n losses."""
+    shape = tuple(getattr(weights, "shape", ()))
+    if shape != (n,):
+        raise ValueError(
+            f"`weight_net` must map losses (n,) to weights (n,); {type(weight_net).__name__} "
+            f"returned shape {shape} for {n} losses. Squeeze its output."
+        )
+
+
+def check_batch_statistics(module: torch.nn.Module, n_train: int, n_meta: int | None) -> None:
+    """Refuse batches of one row where the module normalises by batch statistics."""
+    found = {"training": n_train, "meta": n_meta}
+    single = [name for name, n in found.items() if n == 1]
+    norms = (torch.nn.modules.batchnorm._BatchNorm,)
+    if single and any(isinstance(layer, norms) and layer.training for layer in module.modules()):
+        raise ValueError(
+            f"Batches must hold at least two rows where the module has BatchNorm layers; the "
+            f"{' and '.join(single)} batches hold one: batch statistics of one row do not exist. "
+            "Raise the batch size, give more meta rows, or use another normalisation."
+        )
 
 
 def check_auto_module(module: str, *, is_fitting: bool) -> None:
@@ -70,9 +116,8 @@ def check_logits(logits: Any, module: Any, classes: NDArray[Any]) -> None:
             f"{n_classes}."
         )
     if n_classes > 1 and bool((logits >= 0).all() & ((logits.sum(dim=1) - 1).abs() < 1e-4).all()):
-        warnings.warn(
+        warn(
             f"`module` must return logits, before any softmax; the outputs of {name} are positive "
             "and sum to one over each row. Remove its last softmax.",
             ProbabilityOutputWarning,
-            stacklevel=2,
         )

@@ -4,7 +4,7 @@ from skgdw.training._batches import RowDataset, make_loader
 from skgdw.training._ledger import Ledger
 from skgdw.training._lookahead_rate import LookAheadRates
 from skgdw.training._meta_gradient import META_GRADIENTS, choose_meta_gradient
-from skgdw.training._meta_set import Rows, hold_out, n_samples, separate
+from skgdw.training._meta_set import Rows, hold_out, separate
 from skgdw.training._random import RandomStream
 from skgdw.training._row_loss import make_row_loss
 from skgdw.training._schedule import FitSchedule
@@ -28,7 +28,6 @@ __all__ = [
     "make_loader",
     "make_row_loss",
     "make_weighting",
-    "n_samples",
     "separate",
     "trial_logits",
 ]

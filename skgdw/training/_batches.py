@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import torch
+from skorch.dataset import Dataset as SkorchDataset
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
 
@@ -44,7 +45,7 @@ def n_rows(X: Any) -> int:
     return len(next(iter(X.values()))) if isinstance(X, Mapping) else len(X)
 
 
-class RowDataset(Dataset):
+class RowDataset(SkorchDataset):
     """Tensors whose rows are handed out a batch at a time.
 
     Parameters

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from skgdw._warn import warn
 from skgdw.exceptions import MetaGradientFallbackWarning
 
 logger = logging.getLogger("skgdw")
@@ -105,11 +105,10 @@ def choose_meta_gradient(
             if way.math_attention
             else f'set meta_gradient="{way.method}" to choose it yourself.'
         )
-        warnings.warn(
+        warn(
             f'`meta_gradient` "{requested}" needs derivatives that {module_name} does not have '
             f"({'; '.join(refusals)}). Using {way} instead; {advice}",
             MetaGradientFallbackWarning,
-            stacklevel=2,
         )
     return way
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
 from torch.utils.data import Dataset, Subset
 
-from skgdw._meta_split import balanced_meta_indices
+from skgdw._meta_split import balanced_meta_indices, meta_row_count
+from skgdw._warn import warn
 from skgdw.exceptions import NoMetaSetWarning
 
 
@@ -25,11 +25,6 @@ class Rows(NamedTuple):
     X: Any
     y: Any
     rows: np.ndarray
-
-
-def n_samples(X: Any) -> int:
-    """Count the rows of an array, a mapping of arrays or a Dataset."""
-    return len(next(iter(X.values()))) if isinstance(X, dict) else len(X)
 
 
 def take_rows(X: Any, rows: np.ndarray) -> Any:
@@ -57,16 +52,16 @@ def hold_out(
 ) -> tuple[Rows, Rows]:
     """Take a class-balanced meta set out of the training rows, and warn of what it cannot do."""
     mask = np.zeros(len(y), dtype=bool)
-    mask[balanced_meta_indices(y, len(classes), meta_size, random_state)] = True
+    n_meta = max(meta_row_count(meta_size, np.bincount(y)), 2)  # one row has no batch statistics
+    mask[balanced_meta_indices(y, len(classes), n_meta, random_state)] = True
     train, meta = separate(X, y, mask)
     single = classes[np.bincount(y, minlength=len(classes)) == 1].tolist()
     note = f" Classes with a single row gave none: {single}." if single else ""
-    warnings.warn(
+    warn(
         f"No meta set was given: {mask.sum()} of the {len(y)} rows, balanced over the classes, "
         "were taken out of the training set to serve as one. That can mend class imbalance; it "
         "cannot mend label noise, because their labels are as noisy as the rest. Pass X_meta and "
         f"y_meta, or meta_mask, with trusted labels.{note}",
         NoMetaSetWarning,
-        stacklevel=4,
     )
     return train, meta
