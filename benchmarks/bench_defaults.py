@@ -3,7 +3,7 @@
 Writes one JSON line for each (data set, noise, method, seed) into --out and skips those that are
 there already, so that a stopped run goes on; then prints the table of means.
 
-usage: bench_defaults.py [--data DIR] [--seeds N] [--out FILE] [NAME ...]
+usage: bench_defaults.py [NAME ...] [--data DIR] [--seeds N] [--out FILE] [--methods METHOD ...]
 
 DIR holds letter.npz and shuttle.npz (X, y); digits come with scikit-learn.
 """
@@ -106,6 +106,7 @@ def main():
     parser.add_argument("names", nargs="*", default=["digits", "letter", "shuttle"])
     parser.add_argument("--data", type=Path, default=Path())
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--methods", nargs="+", default=[SCIKIT, *METHODS], metavar="METHOD")
     parser.add_argument("--out", type=Path, default=Path("bench_defaults.jsonl"))
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
@@ -119,8 +120,10 @@ def main():
     for name in args.names:
         for seed in range(args.seeds):
             for noise in NOISES:
-                for method in [SCIKIT, *METHODS] if noise == "none" else METHODS:
-                    if (name, noise, method, seed) in done:
+                for method in args.methods:
+                    if (name, noise, method, seed) in done or (
+                        method == SCIKIT and noise != "none"
+                    ):
                         continue
                     rows.append(run(name, noise, method, seed, args.data))
                     print(rows[-1], flush=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import numpy as np
@@ -278,20 +276,6 @@ class GDWClassifier(WeightedNet):
             data = self._check_fit(X, y, X_meta, y_meta, meta_mask, known, reset=not fitted)
             return self._train(data, fresh=not hasattr(self, "module_"), is_partial_fit=True)
 
-    @contextmanager
-    def _as_before_if_refused(self) -> Iterator[None]:
-        """Undo what checking and building did, where an error came before the first step."""
-        before = self.__dict__.copy()
-        try:
-            yield
-        except Exception:
-            if self._run is None or self._run.step is None:
-                self.__dict__.clear()
-                self.__dict__.update(before)
-            raise
-        finally:
-            self.__dict__.pop("_run", None)
-
     def _check_fit(
         self,
         X: Any,
@@ -323,6 +307,8 @@ class GDWClassifier(WeightedNet):
             check.check_same_length(X_meta, meta_labels)
             meta_codes = check.encode(meta_labels, classes)
         data = check.CheckedData(X, codes, classes, X_meta, meta_codes, mask)
+        n_train = check.n_samples(X) - (0 if mask is None else int(mask.sum()))
+        check.check_enough_rows(n_train)
         if self.weighting != "uniform":
             check.warn_of_meta_set(data, bare=bare)
         return data

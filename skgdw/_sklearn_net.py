@@ -17,7 +17,7 @@ from skorch.history import History
 from torch.utils.data import Dataset
 
 from skgdw._rows import local_random_state
-from skgdw._validation import check_fits, check_X, passes_through
+from skgdw._validation import check_X, passes_through
 from skgdw.training._batches import RowDataset, make_loader
 
 # Rows a prediction step: large, so that a row's prediction does not hang on its neighbours
@@ -198,9 +198,7 @@ class SklearnNet(NeuralNetClassifier):
         tensor = X
         if not isinstance(X, torch.Tensor):
             tensor = torch.from_numpy(np.require(X, requirements=["C", "W"]))
-        if not tensor.is_floating_point():
-            return tensor
-        return check_fits(tensor, self._module_dtype())
+        return tensor.to(self._module_dtype()) if tensor.is_floating_point() else tensor
 
     def _module_dtype(self) -> torch.dtype:
         floating = (p.dtype for p in self.module_.parameters() if p.is_floating_point())

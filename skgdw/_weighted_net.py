@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,6 +97,20 @@ class WeightedNet(SklearnNet):
 
     def _prefixes(self) -> set[str]:
         return super()._prefixes() | {"weight_net", "weight_net_optimizer"}
+
+    @contextmanager
+    def _as_before_if_refused(self) -> Iterator[None]:
+        """Undo what checking and building did, where an error came before the first step."""
+        before = self.__dict__.copy()
+        try:
+            yield
+        except Exception:
+            if self._run is None or self._run.step is None:
+                self.__dict__.clear()
+                self.__dict__.update(before)
+            raise
+        finally:
+            self.__dict__.pop("_run", None)
 
     # What is built.
 
@@ -194,8 +209,8 @@ class WeightedNet(SklearnNet):
 
     def _batch_size(self, part: str) -> int:
         """Return the rows of a batch; -1 stands for all of them."""
-        size: int = getattr(self, f"iterator_{part}__batch_size", self.batch_size)
-        return sys.maxsize if size == -1 else size
+        size: Any = getattr(self, f"iterator_{part}__batch_size", self.batch_size)
+        return sys.maxsize if size == -1 else int(size)
 
     def _on_device(self, batch: Any) -> tuple[Any, Tensor]:
         X, y = unpack_data(batch)

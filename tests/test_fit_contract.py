@@ -227,7 +227,7 @@ REFUSED_ROWS = {
     "one dimension": ({"X": X[:, 0]}, ValueError, "Expected 2D array, got 1D array"),
     "no columns": ({"X": X[:, :0]}, ValueError, "0 feature(s)"),
     "no rows": ({"X": X[:0], "y": Y[:0]}, ValueError, "0 sample(s)"),
-    "one row": ({"X": X[:1], "y": Y[:1]}, ValueError, "must have a class with at least two rows"),
+    "one row": ({"X": X[:1], "y": Y[:1]}, ValueError, "At least two training rows are needed"),
     "complex": ({"X": X + 0j}, ValueError, "Complex data not supported"),
     "text": ({"X": X.astype(str).astype(object) + "x"}, ValueError, "could not convert string"),
     "continuous y": ({"y": Y + 0.5}, ValueError, "Unknown label type: continuous"),

@@ -3,7 +3,6 @@
 from skgdw._validation._inputs import (
     as_host_array,
     check_enough_rows,
-    check_fits,
     check_mapping,
     check_X,
     n_samples,
@@ -43,7 +42,6 @@ __all__ = [
     "check_can_hold_out",
     "check_dataset_labels",
     "check_enough_rows",
-    "check_fits",
     "check_labels",
     "check_logits",
     "check_mapping",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from sklearn.utils.validation import validate_data
 from torch.utils.data import Dataset
@@ -27,10 +28,18 @@ def check_X(estimator: Any, X: Any, y: Any = None, *, dtype: Any, reset: bool) -
     """Return X as an array (n, d) or (n, ...); with y, both, of equal length."""
     options: dict[str, Any] = {"dtype": dtype, "allow_nd": True, "order": "C", "reset": reset}
     if y is None:
-        return validate_data(estimator, as_host_array(X), **options)
-    return validate_data(
+        return _check_range(validate_data(estimator, as_host_array(X), **options))
+    X, y = validate_data(
         estimator, as_host_array(X), as_host_array(y), multi_output=True, **options
     )
+    return _check_range(X), y
+
+
+def _check_range(X: Any) -> Any:
+    """Refuse doubles that a module of single precision would see as infinite."""
+    if X.dtype == np.float64 and np.abs(X).max() > np.finfo(np.float32).max:
+        raise ValueError("Input X contains a value too large for dtype('float32'). Scale X.")
+    return X
 
 
 def n_samples(X: Any) -> int:
@@ -46,17 +55,6 @@ def check_mapping(X: Mapping[str, Any], name: str) -> None:
             f"`{name}` as a mapping must hold arrays of one length, at least one row; got "
             f"{lengths or 'no entry'}."
         )
-
-
-def check_fits(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """Return the rows in the module's dtype, which must be able to hold them."""
-    cast = tensor.to(dtype)
-    if cast.dtype is not tensor.dtype and not bool(torch.isfinite(cast).all()):
-        raise ValueError(
-            f"`X` must fit the module's dtype; got values that are too large for {dtype}. Scale X, "
-            "or use a module of float64."
-        )
-    return cast
 
 
 def check_enough_rows(n: int) -> None:

@@ -105,8 +105,8 @@ def check_dataset_labels(X: Any, y: Any, classes: Any) -> NDArray[Any] | None:
         labels = check_labels(y, "y")
         if len(labels) != n_samples(X):
             raise ValueError(
-                f"`y` must have one label for each row of X; got {len(labels)} labels and "
-                f"{n_samples(X)} rows."
+                "`X` and `y` must have the same number of rows; got "
+                f"{n_samples(X)} and {len(labels)}."
             )
         return labels
     if isinstance(X, Mapping):

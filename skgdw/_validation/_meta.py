@@ -37,6 +37,9 @@ class CheckedData:
     meta_mask: NDArray[np.bool_] | None = None
 
 
+_NO_META_ROW = "`X_meta` must hold at least one row; got an empty meta set."
+
+
 def check_meta_arguments(X_meta: Any, y_meta: Any, meta_mask: Any) -> tuple[Any, Any, bool]:
     """Return X_meta and y_meta out of their 1-tuples, and whether they were bare."""
     if (X_meta is None) != (y_meta is None):
@@ -80,11 +83,13 @@ def check_meta_X(estimator: Any, X_meta: Any, X: Any) -> Any:
                 f"`X_meta` must have the keys of X, {sorted(X)}; got {sorted(X_meta)}."
             )
         if isinstance(X_meta, Mapping):
+            if not any(len(value) for value in X_meta.values()):
+                raise ValueError(_NO_META_ROW)
             check_mapping(X_meta, "X_meta")
         return X_meta
     host = as_host_array(X_meta)
     if len(host) == 0 if isinstance(host, list) else getattr(host, "shape", (1,))[:1] == (0,):
-        raise ValueError("`X_meta` must hold at least one row; got an empty meta set.")
+        raise ValueError(_NO_META_ROW)
     array = check_array(host, dtype=X.dtype, allow_nd=True, order="C", input_name="X_meta")
     if array.shape[1:] != X.shape[1:]:
         raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -60,8 +61,9 @@ def _warn_of_classes(y: NDArray[Any], y_meta: NDArray[Any], classes: NDArray[Any
 
 def _warn_of_overlap(X: NDArray[Any], X_meta: NDArray[Any]) -> None:
     # Adding zero turns -0.0 into 0.0, which has other bytes.
-    meta_rows = {(row + 0.0).tobytes() for row in X_meta}
-    found = len({data for row in X if (data := (row + 0.0).tobytes()) in meta_rows})
+    # Single precision: one of the sets may have gone through it.
+    meta_rows = set(_row_bytes(X_meta))
+    found = len(meta_rows.intersection(_row_bytes(X)))
     if found:
         warn(
             f"The meta set should be disjoint from the training set; {found} of its "
@@ -69,6 +71,10 @@ def _warn_of_overlap(X: NDArray[Any], X_meta: NDArray[Any]) -> None:
             "does), or mark them with `meta_mask`.",
             MetaOverlapWarning,
         )
+
+
+def _row_bytes(X: NDArray[Any]) -> Iterator[bytes]:
+    return ((row.astype(np.float32) + 0.0).tobytes() for row in X)
 
 
 def _warn_of_scale(X: NDArray[Any], X_meta: NDArray[Any]) -> None:
@@ -86,11 +92,12 @@ def _warn_of_scale(X: NDArray[Any], X_meta: NDArray[Any]) -> None:
     )
     both = (width > 0) & (meta_width > 0)
     ratio = np.median(meta_width[both] / width[both]) if both.any() and len(X_meta) >= 10 else 1.0
-    if outside > 0.5 or not 0.02 < ratio < 50:
+    # Wide against the whole range: a balanced meta set may spread over what X seldom reaches.
+    if outside > 0.5 or ratio < 0.02 or np.median(meta_width[varies] / reach[varies]) > 5:
         warn(
             "The meta set should be on the scale of X; the middle of its columns lies "
             f"{max(outside, 0.0):.3g} ranges of X outside of X, and they are {ratio:.3g} times as "
             "wide (medians over the columns). Send both through the same preprocessing; in a "
-            "pipeline, transform_input=['X_meta'] does.",
+            "pipeline, make_meta_pipeline does.",
             MetaScaleWarning,
         )

@@ -175,7 +175,8 @@ def directional_derivative(
         The point and the direction u, with the same names and shapes.
     method : {"forward", "difference"}, default="forward"
         Forward-mode differentiation (exact), or a central difference whose step follows from
-        the dtype (off by about 1e-8 in float64; in float32 by about 1e-3, more in deep ReLU networks).
+        the dtype (off by about 1e-8 in float64 and 1e-3 in float32, more in deep ReLU
+        networks).
 
     Returns
     -------

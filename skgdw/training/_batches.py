@@ -144,6 +144,19 @@ class RowBatches(Sampler[Tensor]):
             ready = ready[self.batch_size :]
 
 
+class _Lists(Sampler[list[int]]):
+    """Index batches as lists, for datasets that are not ours."""
+
+    def __init__(self, batches: RowBatches) -> None:
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return (batch.tolist() for batch in self.batches)
+
+
 class _Samples(Dataset):
     """The rows of a dataset one by one, for a collate function of the user's."""
 
@@ -203,4 +216,5 @@ def make_loader(
     batches = RowBatches(
         len(dataset), batch_size, shuffle=shuffle, generator=kwargs["generator"], endless=endless
     )
-    return loader(dataset, batch_sampler=batches, **kwargs)
+    own = isinstance(dataset, RowDataset)
+    return loader(dataset, batch_sampler=batches if own else _Lists(batches), **kwargs)
