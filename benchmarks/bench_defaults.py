@@ -121,9 +121,8 @@ def main():
         for seed in range(args.seeds):
             for noise in NOISES:
                 for method in args.methods:
-                    if (name, noise, method, seed) in done or (
-                        method == SCIKIT and noise != "none"
-                    ):
+                    is_done = (name, noise, method, seed) in done
+                    if is_done or (method == SCIKIT and noise != "none"):
                         continue
                     rows.append(run(name, noise, method, seed, args.data))
                     print(rows[-1], flush=True)
