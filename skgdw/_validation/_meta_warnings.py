@@ -60,9 +60,11 @@ def _warn_of_classes(y: NDArray[Any], y_meta: NDArray[Any], classes: NDArray[Any
 
 
 def _warn_of_overlap(X: NDArray[Any], X_meta: NDArray[Any]) -> None:
-    # Adding zero turns -0.0 into 0.0, which has other bytes.
-    # Single precision: one of the sets may have gone through it.
     meta_rows = set(_row_bytes(X_meta))
+    # One of the sets may have gone through single precision, which must not make rows alike.
+    single = X_meta.astype(np.float32)
+    if len(rounded := set(_row_bytes(single))) == len(meta_rows):
+        X, meta_rows = X.astype(np.float32, copy=False), rounded
     found = len(meta_rows.intersection(_row_bytes(X)))
     if found:
         warn(
@@ -74,7 +76,8 @@ def _warn_of_overlap(X: NDArray[Any], X_meta: NDArray[Any]) -> None:
 
 
 def _row_bytes(X: NDArray[Any]) -> Iterator[bytes]:
-    return ((row.astype(np.float32) + 0.0).tobytes() for row in X)
+    # Adding zero turns -0.0 into 0.0, which has other bytes.
+    return ((row + 0.0).tobytes() for row in X)
 
 
 def _warn_of_scale(X: NDArray[Any], X_meta: NDArray[Any]) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from skorch.callbacks import LRScheduler
-from torch.optim.lr_scheduler import ConstantLR
+from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR
 from torch.optim.lr_scheduler import LRScheduler as TorchScheduler
 
 
 class FitSchedule(LRScheduler):
-    """Cosine annealing over the ``max_epochs`` of one call of ``fit``.
+    """A schedule that spans one call of ``fit``; cosine annealing does so by itself.
 
     skorch's own goes on from the history's last epoch, which ends at zero. Here every ``fit``
     starts the schedule anew, warm or not, and ``partial_fit`` keeps the base rate.
@@ -21,4 +21,6 @@ class FitSchedule(LRScheduler):
             group["lr"] = group.pop("initial_lr", group["lr"])
         if net.is_partial_fit:
             return ConstantLR(net.optimizer_, factor=1.0, total_iters=0)
-        return policy(net.optimizer_, **{"T_max": net.max_epochs, **kwargs})
+        if policy is CosineAnnealingLR:
+            kwargs.setdefault("T_max", net.max_epochs)
+        return policy(net.optimizer_, **kwargs)

@@ -5,8 +5,9 @@ import pytest
 import torch
 from torch.utils.data import TensorDataset
 
+from skgdw._validation import n_samples
 from skgdw.exceptions import NoMetaSetWarning
-from skgdw.training import hold_out, n_samples, separate
+from skgdw.training import hold_out, separate
 
 Y = np.repeat([0, 1, 2], [20, 6, 1])
 CLASSES = np.array(["a", "b", "c"])
