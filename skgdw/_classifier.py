@@ -119,12 +119,12 @@ class GDWClassifier(WeightedNet):
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.datasets import load_wine
     >>> from skgdw import GDWClassifier
-    >>> X, y = load_iris(return_X_y=True)
+    >>> X, y = load_wine(return_X_y=True)
     >>> trusted = np.arange(len(y)) % 10 == 0
     >>> y_given = np.where(trusted | (np.arange(len(y)) % 3 > 0), y, (y + 1) % 3)
-    >>> clf = GDWClassifier(random_state=0, verbose=0)
+    >>> clf = GDWClassifier(max_epochs=50, random_state=0, verbose=0)
     >>> clf = clf.fit(X[~trusted], y_given[~trusted], X[trusted], y[trusted])
     >>> float(clf.score(X, y)) > 0.9
     True
