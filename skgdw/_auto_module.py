@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from skgdw.modules import MLP, ResNet32, SmallResNet, Standardize
@@ -36,11 +37,36 @@ def make_auto_module(X: Any, n_classes: int, **kwargs: Any) -> nn.Module:
     return network(n_classes, in_channels=X.shape[1], **kwargs).fit_scaling(X)
 
 
-def fit_input_scaling(module: nn.Module, X: Any) -> None:
-    """Fit the input scaling of one of our networks, alone or inside a user's module.
+@torch.no_grad()
+def fit_input_scaling(module: nn.Module, X: Any, some_rows: Any) -> None:
+    """Fit the input scaling of our networks, alone or inside a user's module.
 
-    One whose scaling is fitted already (a pretrained instance) keeps it.
+    Only layers that the rows reach unchanged are input layers; one that is fitted already (a
+    pretrained instance) keeps its scaling. The module is left in evaluation mode.
+
+    Parameters
+    ----------
+    module : nn.Module
+    X : ndarray of shape (n, ...)
+        Training rows; other containers are left to their owner.
+    some_rows : Tensor of shape (m, ...)
+        A few of them, on the module's device.
     """
-    layers = [layer for layer in module.modules() if isinstance(layer, Standardize)]
-    if isinstance(X, np.ndarray) and layers and not layers[0].is_fitted:
-        layers[0].fit_scaling(X)
+    layers = [m for m in module.modules() if isinstance(m, Standardize) and not m.is_fitted]
+    if not layers or not isinstance(X, np.ndarray):
+        return
+    first: list[Standardize] = []
+
+    def look(layer: nn.Module, inputs: tuple[Any, ...]) -> None:
+        if isinstance(layer, Standardize) and torch.equal(inputs[0], some_rows):
+            first.append(layer)
+
+    handles = [layer.register_forward_pre_hook(look) for layer in layers]
+    try:
+        module.eval()
+        module(some_rows)
+    finally:
+        for handle in handles:
+            handle.remove()
+    for layer in first:
+        layer.fit_scaling(X)

@@ -10,9 +10,9 @@ from sklearn.utils.metadata_routing import UNUSED
 from torch.utils.data import DataLoader
 
 from skgdw import _validation as check
-from skgdw._weighted_net import Run, WeightedNet
+from skgdw._weighted_net import WeightedNet
 from skgdw.modules import WeightNet
-from skgdw.training import META_GRADIENTS, WEIGHTINGS, Rows, hold_out, separate
+from skgdw.training import META_GRADIENTS, WEIGHTINGS, Rows, Run, hold_out, relabel, separate
 
 
 class GDWClassifier(WeightedNet):
@@ -22,8 +22,7 @@ class GDWClassifier(WeightedNet):
     much each class's gradient of each training row should count. Wrong labels and overfull classes
     lose weight, and what a row says of the other classes stays in use.
 
-    A skorch net and a scikit-learn classifier: skorch's parameters, prefixes and callbacks keep
-    their meaning, except for the defaults named below.
+    skorch's parameters, prefixes and callbacks keep their meaning, but for the defaults below.
 
     Parameters
     ----------
@@ -71,7 +70,8 @@ class GDWClassifier(WeightedNet):
     max_epochs : int, default=20
         Passes over the training rows.
     batch_size : int, default=128
-        Training rows a step.
+        Training rows a step, -1 for all. A single row left over at the end joins the batch before.
+        Prediction takes at least 1024 rows at once; ``iterator_valid__batch_size`` sets how many.
     train_split : skorch split or None, default=None
         Nothing is held out unless asked for, unlike in skorch.
     device : str, default="auto"
@@ -96,8 +96,8 @@ class GDWClassifier(WeightedNet):
     meta_gradient_ : str or None
         The method in use for the meta gradient; None in plain training.
     row_weights_ : ndarray of shape (n_rows,) or None
-        For each row of X the weight of its given label when last seen; NaN for rows that went into
-        the meta set. None in plain training.
+        For each row of X the weight of its given label when last seen; NaN for rows that were not
+        trained on, or that came in a Dataset of the user's. None in plain training.
     history_ : skorch.history.History
         One record an epoch: ``train_loss``, ``meta_loss`` (meta batches after the look-ahead),
         ``weight_given`` (mean weight at the given label), ``weight_other`` (at the other classes).
@@ -238,7 +238,7 @@ class GDWClassifier(WeightedNet):
         """
         with self._as_before_if_refused():
             data = self._check_fit(X, y, X_meta, y_meta, meta_mask, self.classes, reset=True)
-            fresh = not (self.warm_start and self.__sklearn_is_fitted__())
+            fresh = not (self.warm_start and hasattr(self, "module_"))
             return self._train(data, fresh=fresh, is_partial_fit=False)
 
     def partial_fit(
@@ -271,6 +271,8 @@ class GDWClassifier(WeightedNet):
             As `fit`, and for labels that the first call did not know.
         """
         fitted = self.__sklearn_is_fitted__()
+        if fitted and classes is not None:
+            check.check_same_classes(classes, self.classes_)
         known = self.classes_ if fitted else self.classes if classes is None else classes
         with self._as_before_if_refused():
             data = self._check_fit(X, y, X_meta, y_meta, meta_mask, known, reset=not fitted)
@@ -291,6 +293,7 @@ class GDWClassifier(WeightedNet):
         choices = {"weighting": tuple(WEIGHTINGS), "meta_gradient": META_GRADIENTS}
         check.check_parameters(self, choices)
         X_meta, y_meta, bare = check.check_meta_arguments(X_meta, y_meta, meta_mask)
+        X, X_meta = check.as_plain_mapping(X), check.as_plain_mapping(X_meta)
         if check.passes_through(X):
             labels = check.check_dataset_labels(X, y, classes)
         else:
@@ -306,6 +309,7 @@ class GDWClassifier(WeightedNet):
             X_meta = check.check_meta_X(self, X_meta, X)
             check.check_same_length(X_meta, meta_labels)
             meta_codes = check.encode(meta_labels, classes)
+        X, X_meta = relabel(X, codes), relabel(X_meta, meta_codes)
         data = check.CheckedData(X, codes, classes, X_meta, meta_codes, mask)
         n_train = check.n_samples(X) - (0 if mask is None else int(mask.sum()))
         check.check_enough_rows(n_train)
@@ -323,13 +327,15 @@ class GDWClassifier(WeightedNet):
         check.check_enough_rows(len(train.rows))
         self.classes_inferred_ = data.classes
         self._run = Run(train, meta, check.n_samples(data.X), is_partial_fit)
+        self.row_weights_ = None
         # Parameters of a module that is made in inference mode could never be trained.
         with torch.inference_mode(False), torch.enable_grad():
             if fresh:
                 self.initialize()
             WeightedNet.partial_fit(self, train.X, train.y)
         ledger = self._run.ledger
-        self.row_weights_ = None if ledger is None else ledger.given.cpu().numpy()
+        if ledger is not None:
+            self.row_weights_ = ledger.given.cpu().numpy()
         return self
 
     def _meta_rows(self, data: check.CheckedData) -> tuple[Rows, Rows | None]:

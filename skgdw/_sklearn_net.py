@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,7 +18,8 @@ from torch.utils.data import Dataset
 
 from skgdw._rows import local_random_state
 from skgdw._validation import check_X, passes_through
-from skgdw.training._batches import RowDataset, make_loader
+from skgdw.modules import SelfScaling
+from skgdw.training import RowDataset, make_loader
 
 # Rows a prediction step: large, so that a row's prediction does not hang on its neighbours
 # (matrix products of different heights round differently), and fast.
@@ -116,9 +117,11 @@ class SklearnNet(NeuralNetClassifier):
             if name in callbacks:
                 continue
             if fitted and self._is_virtual_param(name):
+                before = [group["lr"] for group in self.optimizer_.param_groups]
                 self._apply_virtual_params({name: value})
-                for group in self.optimizer_.param_groups:
-                    group.pop("initial_lr", None)  # what the schedule would go back to
+                for group, lr in zip(self.optimizer_.param_groups, before, strict=True):
+                    if group["lr"] != lr:  # set anew: no base rate to go back to
+                        group.pop("initial_lr", None)
             if "__" in name and name.split("__", 1)[0] in self._prefixes():
                 self._params_to_validate.add(name)
                 setattr(self, name, value)
@@ -198,16 +201,27 @@ class SklearnNet(NeuralNetClassifier):
         tensor = X
         if not isinstance(X, torch.Tensor):
             tensor = torch.from_numpy(np.require(X, requirements=["C", "W"]))
-        return tensor.to(self._module_dtype()) if tensor.is_floating_point() else tensor
+        if tensor.is_floating_point() or not self._takes_codes():
+            # Tables reach our own networks in double precision where they have it: these centre
+            # them first, and large offsets (timestamps) would be rounded away.
+            is_kept = tensor.ndim == 2 and tensor.dtype is torch.float64
+            if not (is_kept and isinstance(self.module_, SelfScaling)):
+                tensor = tensor.to(self._module_dtype())
+        return tensor
 
     def _module_dtype(self) -> torch.dtype:
         floating = (p.dtype for p in self.module_.parameters() if p.is_floating_point())
         return next(floating, torch.get_default_dtype())
 
+    def _takes_codes(self) -> bool:
+        """Tell whether integers are codes to the module, to be looked up, and no numbers."""
+        tables = (torch.nn.Embedding, torch.nn.EmbeddingBag)
+        return any(isinstance(layer, tables) for layer in self.module_.modules())
+
     def _input_dtype(self) -> Any:
         """Return the dtypes that arrays may have; others become the first."""
-        # What dtype a module class will have is only known once it is built.
-        return np.float32 if isinstance(self.module, str) else (np.float32, np.float64)
+        # What a module of the user's takes is only known once it is built.
+        return (np.float32, np.float64) if isinstance(self.module, str) else "numeric"
 
     def get_iterator(self, dataset: Dataset, training: bool = False) -> Any:
         """Return the loader of a dataset: shuffled for training, in large batches otherwise."""
@@ -256,7 +270,9 @@ class SklearnNet(NeuralNetClassifier):
                 f"This {type(self).__name__} instance is not fitted yet. Call `fit` with training "
                 "rows before predicting."
             )
-        if not passes_through(X):
+        if isinstance(X, Mapping):
+            X = dict(X)
+        elif not passes_through(X):
             X = check_X(self, X, dtype=self._input_dtype(), reset=False)
         return super().predict_proba(X)
 
@@ -277,6 +293,11 @@ class SklearnNet(NeuralNetClassifier):
         return self.classes_[probability.argmax(axis=1)]
 
     # Pickling.
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what lives only while training runs, the rows above all."""
+        state = super().__getstate__()
+        return {k: v for k, v in state.items() if k not in ("_run", "_speaks_codes")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore; "auto" means the device of the machine that loads."""

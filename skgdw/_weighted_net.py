@@ -6,7 +6,6 @@ import copy
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,7 +14,7 @@ from skorch.callbacks.scoring import EpochScoring
 from skorch.dataset import unpack_data
 from skorch.utils import TeeGenerator, to_device
 from torch import Tensor
-from torch.optim import SGD
+from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import CosineAnnealingLR
 from torch.utils.data import DataLoader, Subset
 
@@ -28,8 +27,6 @@ from skgdw._validation import (
     check_optimizer,
     check_weights,
 )
-from skgdw._warn import warn
-from skgdw.exceptions import NonFiniteLossWarning
 from skgdw.training import (
     FitSchedule,
     Ledger,
@@ -39,31 +36,18 @@ from skgdw.training import (
     RandomStream,
     RowDataset,
     Rows,
+    Run,
     Step,
     choose_meta_gradient,
     make_loader,
     make_row_loss,
     make_weighting,
+    settle,
     trial_logits,
 )
 
 # Rows on which output and meta gradient are tried out at the start of fit.
 _TRIAL_ROWS = 8
-
-# What a meta step adds to the history beside skorch's losses.
-_METRICS = ("meta_loss", "weight_given", "weight_other")
-
-
-@dataclass
-class Run:
-    """What lives for one call of ``fit`` or ``partial_fit`` and is never pickled."""
-
-    train: Rows
-    meta: Rows | None
-    n_rows: int
-    is_partial_fit: bool
-    step: Step | None = None
-    ledger: Ledger | None = None
 
 
 def _is_schedule(callback: Any) -> bool:
@@ -105,7 +89,7 @@ class WeightedNet(SklearnNet):
         try:
             yield
         except Exception:
-            if self._run is None or self._run.step is None:
+            if self._run is None or not self._run.has_begun:
                 self.__dict__.clear()
                 self.__dict__.update(before)
             raise
@@ -140,13 +124,16 @@ class WeightedNet(SklearnNet):
             else:
                 module = self.initialized_instance(self.module, kwargs)
                 # A copy: the caller's instance is not trained, and a refit starts afresh.
-                module = copy.deepcopy(module) if module is self.module else module
-                if self._run is not None:
-                    fit_input_scaling(module, self._run.train.X)
-                self.module_ = module
+                self.module_ = copy.deepcopy(module) if module is self.module else module
             kwargs = self.get_params_for("weight_net")
             weight_net = self.initialized_instance(self.weight_net, kwargs)
             self.weight_net_ = copy.deepcopy(weight_net).to(self._module_dtype())
+        return self
+
+    def initialize_criterion(self) -> WeightedNet:
+        """Build ``criterion_``, a copy where an instance is given."""
+        criterion = self.initialized_instance(self.criterion, self.get_params_for("criterion"))
+        self.criterion_ = copy.deepcopy(criterion) if criterion is self.criterion else criterion
         return self
 
     def get_all_learnable_params(self) -> Iterator[tuple[str, Tensor]]:
@@ -167,9 +154,11 @@ class WeightedNet(SklearnNet):
             "weight_net_optimizer", self.weight_net_.named_parameters()
         )
         # Where none is set skorch would take the classifier's learning rate.
-        own = self.get_params_for("weight_net_optimizer")
-        kwargs = {"weight_decay": 1e-4, **kwargs, "lr": own.get("lr", 1e-3)}
+        kwargs["lr"] = self.get_params_for("weight_net_optimizer").get("lr", 1e-3)
+        if self.weight_net_optimizer is Adam:
+            kwargs = {"weight_decay": 1e-4, **kwargs}
         self.weight_net_optimizer_ = self.weight_net_optimizer(*args, **kwargs)
+        check_optimizer(self.weight_net_optimizer_)
         return self
 
     # Data.
@@ -191,8 +180,7 @@ class WeightedNet(SklearnNet):
             dataset.rows = torch.as_tensor(self._run.train.rows)
         return dataset
 
-    def _meta_batches(self, meta: Rows) -> Iterator[tuple[Any, Tensor]]:
-        """Yield meta batches without end, on the device."""
+    def _meta_loader(self, meta: Rows) -> Any:
         options = {
             "shuffle": True,
             **self.get_params_for("iterator_meta"),
@@ -200,12 +188,22 @@ class WeightedNet(SklearnNet):
         }
         dataset = self.get_dataset(meta.X, meta.y)
         generator = torch.Generator().manual_seed(self._seed())
-        loader = make_loader(
+        return make_loader(
             self.iterator_meta, dataset, generator=generator, endless=True, **options
         )
-        while True:  # a loader of the user's own kind ends: go round again
+
+    def _rounds(self, loader: Any) -> Iterator[tuple[Any, Tensor]]:
+        """Yield meta batches without end, on the device."""
+        found = True
+        while found:  # a loader of the user's own kind ends: go round again
+            found = False
             for batch in loader:
+                found = True
                 yield self._on_device(batch)
+        raise ValueError(
+            "`iterator_meta` must give batches in every round; got one without any. Pass a loader "
+            "or sampler that can be gone through again and again."
+        )
 
     def _batch_size(self, part: str) -> int:
         """Return the rows of a batch; -1 stands for all of them."""
@@ -216,13 +214,15 @@ class WeightedNet(SklearnNet):
         X, y = unpack_data(batch)
         return to_device(X, self.device), to_device(y, self.device)
 
-    def _first_rows(self, rows: Rows) -> tuple[Any, Tensor]:
+    def _first_rows(self, rows: Rows, part: str) -> tuple[Any, Tensor]:
+        collate = self.get_params_for(f"iterator_{part}").get("collate_fn")
         loader = make_loader(
             DataLoader,
             self.get_dataset(rows.X, rows.y),
             batch_size=_TRIAL_ROWS,
             shuffle=False,
             generator=torch.Generator(),
+            collate_fn=collate,
         )
         return self._on_device(next(iter(loader)))
 
@@ -239,13 +239,17 @@ class WeightedNet(SklearnNet):
         weighting = make_weighting(self.weighting, meta_lr=self.meta_lr, clip=self.weight_clip)
         module = _eager(self.module_)
         self._set_training(True)
-        trial = self._first_rows(run.train)
-        check_logits(trial_logits(module, trial[0], stream), self.module_, self.classes_inferred_)
+        trial = self._first_rows(run.train, "train")
+        with stream.active(), stream.replay(stream.mark()):
+            fit_input_scaling(module, run.train.X, trial[0])
+        self._set_training(True)
+        logits = trial_logits(module, trial[0], stream)
+        check_logits(logits, self.module_, self.classes_inferred_, warns=weighting.uses_meta)
         n_meta = None if run.meta is None else min(self._batch_size("meta"), len(run.meta.rows))
         check_batch_statistics(module, self._batch_size("train"), n_meta)
         self.meta_gradient_ = None
         if run.meta is None or not weighting.uses_meta:
-            return PlainStep(self.infer, self.criterion_, stream)
+            return PlainStep(self.infer, self._loss, stream)
         losses = torch.zeros(_TRIAL_ROWS, dtype=self._module_dtype(), device=device)
         check_weights(self.weight_net_(losses), _TRIAL_ROWS, self.weight_net_)
         step = MetaStep(
@@ -257,12 +261,12 @@ class WeightedNet(SklearnNet):
             weight_net_optimizer=self.weight_net_optimizer_,
             weighting=weighting,
             rates=LookAheadRates(module, self.optimizer_, self.lookahead_lr),
-            meta_batches=self._meta_batches(run.meta),
+            meta_batches=self._rounds(self._meta_loader(run.meta)),
             meta_every=self.meta_every,
             stream=stream,
             is_compiled=module is not self.module_,
         )
-        meta_trial = self._first_rows(run.meta)
+        meta_trial = self._first_rows(run.meta, "meta")
         step.way = choose_meta_gradient(
             self.meta_gradient,
             lambda way: step.attempt(way, *trial, meta_trial),
@@ -272,11 +276,16 @@ class WeightedNet(SklearnNet):
         run.ledger = Ledger(run.n_rows, device)
         return step
 
+    def _loss(self, y_pred: Any, y: Tensor, X: Any) -> Tensor:
+        loss: Tensor = self.get_loss(y_pred, y, X=X, training=True)
+        return loss
+
     def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Take one optimizer step on a training batch."""
         step, ledger = self._running.step, self._running.ledger
         if step is None:
             raise RuntimeError("The step is built by `fit_loop`, which `fit` calls.")
+        self._running.has_begun = True
         self._set_training(True)
         X, y = self._on_device(batch)
         self.optimizer_.zero_grad()
@@ -290,6 +299,7 @@ class WeightedNet(SklearnNet):
         self.optimizer_.step()
         if result.weight is not None and ledger is not None:
             rows = getattr(batch, "rows", None)
+            rows = None if rows is None else rows.to(y.device, non_blocking=True)
             for name, value in ledger.note(rows, y, result.weight).items():
                 self.history.record_batch(name, value)
         if result.meta_loss is not None:
@@ -313,25 +323,5 @@ class WeightedNet(SklearnNet):
                 self.notify("on_batch_end", batch=batch, training=True, **step)
                 count += 1
         finally:
-            self._settle_history(prefix)
+            settle(self.history, f"{prefix}_loss", is_weighted=self._running.ledger is not None)
         self.history.record(prefix + "_batch_count", count)
-
-    def _settle_history(self, prefix: str) -> None:
-        """Turn the epoch's figures into numbers, one transfer each, and their means."""
-        batches = self.history[-1]["batches"]
-        for name in (prefix + "_loss", *_METRICS):
-            held = [batch for batch in batches if isinstance(batch.get(name), Tensor)]
-            if not held:
-                continue
-            values = torch.stack([batch[name] for batch in held]).tolist()
-            for batch, value in zip(held, values, strict=True):
-                batch[name] = value
-            if name in _METRICS:
-                self.history.record(name, sum(values) / len(values))
-            elif not all(abs(value) < float("inf") for value in values):
-                warn(
-                    f"`{name}` should stay finite; it became infinite or NaN in epoch "
-                    f"{len(self.history)}. Lower `lr`, or clip gradients with skorch's "
-                    "GradientNormClipping callback.",
-                    NonFiniteLossWarning,
-                )

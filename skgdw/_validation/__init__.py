@@ -2,6 +2,7 @@
 
 from skgdw._validation._inputs import (
     as_host_array,
+    as_plain_mapping,
     check_enough_rows,
     check_mapping,
     check_X,
@@ -12,6 +13,7 @@ from skgdw._validation._labels import (
     check_dataset_labels,
     check_labels,
     check_not_missing,
+    check_same_classes,
     encode,
     find_classes,
 )
@@ -36,6 +38,7 @@ from skgdw._validation._parameters import (
 __all__ = [
     "CheckedData",
     "as_host_array",
+    "as_plain_mapping",
     "check_X",
     "check_auto_module",
     "check_batch_statistics",
@@ -51,6 +54,7 @@ __all__ = [
     "check_not_missing",
     "check_optimizer",
     "check_parameters",
+    "check_same_classes",
     "check_same_length",
     "check_weights",
     "encode",

@@ -37,9 +37,14 @@ def check_X(estimator: Any, X: Any, y: Any = None, *, dtype: Any, reset: bool) -
 
 def _check_range(X: Any) -> Any:
     """Refuse doubles that a module of single precision would see as infinite."""
-    if X.dtype == np.float64 and np.abs(X).max() > np.finfo(np.float32).max:
+    if X.dtype == np.float64 and X.size and np.abs(X).max() > np.finfo(np.float32).max:
         raise ValueError("Input X contains a value too large for dtype('float32'). Scale X.")
     return X
+
+
+def as_plain_mapping(X: Any) -> Any:
+    """Return a mapping as a dict, anything else as it is."""
+    return dict(X) if isinstance(X, Mapping) and not hasattr(X, "tocsr") else X
 
 
 def n_samples(X: Any) -> int:
@@ -55,6 +60,14 @@ def check_mapping(X: Mapping[str, Any], name: str) -> None:
             f"`{name}` as a mapping must hold arrays of one length, at least one row; got "
             f"{lengths or 'no entry'}."
         )
+    bad = [key for key, value in X.items() if not _is_finite(as_host_array(value))]
+    if bad:
+        raise ValueError(f"`{name}` must be finite; got NaN or infinity in the entries {bad}.")
+
+
+def _is_finite(value: Any) -> bool:
+    array = np.asarray(value)
+    return array.dtype.kind not in "fc" or bool(np.isfinite(array).all())
 
 
 def check_enough_rows(n: int) -> None:

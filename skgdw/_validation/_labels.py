@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
+from skorch.dataset import Dataset as SkorchDataset
 
 from skgdw._validation._inputs import as_host_array, check_mapping, n_samples
 
@@ -101,6 +102,8 @@ def check_dataset_labels(X: Any, y: Any, classes: Any) -> NDArray[Any] | None:
             f"`X` as a Dataset must have a length; got {type(X).__name__} without one. Wrap it in "
             "a map-style Dataset."
         )
+    if y is None and isinstance(X, SkorchDataset) and X.y is not None:
+        y = X.y
     if y is not None:
         labels = check_labels(y, "y")
         if len(labels) != n_samples(X):
@@ -117,3 +120,13 @@ def check_dataset_labels(X: Any, y: Any, classes: Any) -> NDArray[Any] | None:
             "y=None. Pass classes=[...], in the order of the Dataset's class codes, or y."
         )
     return None
+
+
+def check_same_classes(classes: Any, known: NDArray[Any]) -> None:
+    """Check that a later call of partial_fit names the classes of the first."""
+    given = np.unique(np.asarray(classes))
+    if given.tolist() != np.unique(known).tolist():
+        raise ValueError(
+            f"`classes` must be those of the first call, {known.tolist()}; got {given.tolist()}. "
+            "Call `fit` to start afresh."
+        )

@@ -71,9 +71,7 @@ def _unwrap(value: Any, name: str) -> Any:
 def check_meta_X(estimator: Any, X_meta: Any, X: Any) -> Any:
     """Return X_meta as an array with the columns and the dtype of X, or raise."""
     if passes_through(X) or passes_through(X_meta):
-        if type(X) is not type(X_meta) and not (
-            isinstance(X, Mapping) and isinstance(X_meta, Mapping)
-        ):
+        if isinstance(X, Mapping) != isinstance(X_meta, Mapping) or not passes_through(X_meta):
             raise TypeError(
                 f"`X_meta` must be of the same kind as X; got {type(X_meta).__name__} beside "
                 f"{type(X).__name__}."
@@ -86,6 +84,8 @@ def check_meta_X(estimator: Any, X_meta: Any, X: Any) -> Any:
             if not any(len(value) for value in X_meta.values()):
                 raise ValueError(_NO_META_ROW)
             check_mapping(X_meta, "X_meta")
+        elif len(X_meta) == 0:
+            raise ValueError(_NO_META_ROW)
         return X_meta
     host = as_host_array(X_meta)
     if len(host) == 0 if isinstance(host, list) else getattr(host, "shape", (1,))[:1] == (0,):

@@ -19,6 +19,8 @@ from skgdw.exceptions import (
 
 # Shares of the rows between which a column's width is taken: tails say nothing of its scale.
 _LOW, _HIGH = 0.1, 0.9
+# Rows that tell a scale, and the share of columns that may be odd by chance.
+_ENOUGH_ROWS, _ODD_SHARE = 2000, 0.1
 
 
 def warn_of_meta_set(data: CheckedData, *, bare: bool) -> None:
@@ -80,27 +82,36 @@ def _row_bytes(X: NDArray[Any]) -> Iterator[bytes]:
     return ((row + 0.0).tobytes() for row in X)
 
 
+def _columns(X: NDArray[Any]) -> NDArray[np.float64]:
+    """Return some rows of a table, or the pixels of some images by channel."""
+    some = X[:: max(len(X) // _ENOUGH_ROWS, 1)]
+    if some.ndim > 2:
+        some = np.moveaxis(some, 1, -1).reshape(-1, some.shape[1])
+    return some.astype(np.float64)
+
+
 def _warn_of_scale(X: NDArray[Any], X_meta: NDArray[Any]) -> None:
-    """Compare the columns that vary in both sets: where the middle lies, and the width."""
-    columns, meta_columns = (a.reshape(len(a), -1).astype(np.float64) for a in (X, X_meta))
-    reach = np.ptp(columns, axis=0)
-    varies = reach > 0
+    """Compare column by column, where the middle lies and how wide it is."""
+    columns, meta_columns = _columns(X), _columns(X_meta)
+    low, high = columns.min(axis=0), columns.max(axis=0)
+    varies = high > low
     if not varies.any():
         return
+    columns, meta_columns, low, high = (a[..., varies] for a in (columns, meta_columns, low, high))
     middle = np.median(meta_columns, axis=0)
-    outside = np.maximum(columns.min(axis=0) - middle, middle - columns.max(axis=0))
-    outside = np.median(outside[varies] / reach[varies])
+    outside = np.maximum(low - middle, middle - high) / (high - low)
     width, meta_width = (
         np.subtract(*np.quantile(a, (_HIGH, _LOW), axis=0)) for a in (columns, meta_columns)
     )
-    both = (width > 0) & (meta_width > 0)
-    ratio = np.median(meta_width[both] / width[both]) if both.any() and len(X_meta) >= 10 else 1.0
     # Wide against the whole range: a balanced meta set may spread over what X seldom reaches.
-    if outside > 0.5 or ratio < 0.02 or np.median(meta_width[varies] / reach[varies]) > 5:
+    is_wide = meta_width > 5 * (high - low)
+    is_narrow = (meta_width > 0) & (meta_width < 0.02 * width) & (len(X_meta) >= 10)
+    odd = (outside > 0.5) | is_wide | is_narrow
+    if odd.mean() >= _ODD_SHARE:
         warn(
-            "The meta set should be on the scale of X; the middle of its columns lies "
-            f"{max(outside, 0.0):.3g} ranges of X outside of X, and they are {ratio:.3g} times as "
-            "wide (medians over the columns). Send both through the same preprocessing; in a "
-            "pipeline, make_meta_pipeline does.",
+            "The meta set should be on the scale of X; "
+            f"{odd.sum()} of {len(odd)} columns have their middle far outside of X's range, or "
+            "another width. Send both through the same preprocessing; in a pipeline, "
+            "make_meta_pipeline does.",
             MetaScaleWarning,
         )

@@ -105,7 +105,7 @@ def check_auto_module(module: str, *, is_fitting: bool) -> None:
         )
 
 
-def check_logits(logits: Any, module: Any, classes: NDArray[Any]) -> None:
+def check_logits(logits: Any, module: Any, classes: NDArray[Any], *, warns: bool) -> None:
     """Check what the module returned for some rows."""
     name, n_classes = type(module).__name__, len(classes)
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or logits.shape[1] != n_classes:
@@ -115,7 +115,11 @@ def check_logits(logits: Any, module: Any, classes: NDArray[Any]) -> None:
             f"classes {classes[:10].tolist()}; {name} returned {found}. Set its output width to "
             f"{n_classes}."
         )
-    if n_classes > 1 and bool((logits >= 0).all() & ((logits.sum(dim=1) - 1).abs() < 1e-4).all()):
+    if (
+        warns
+        and n_classes > 1
+        and bool((logits >= 0).all() & ((logits.sum(dim=1) - 1).abs() < 1e-4).all())
+    ):
         warn(
             f"`module` must return logits, before any softmax; the outputs of {name} are positive "
             "and sum to one over each row. Remove its last softmax.",

@@ -4,9 +4,10 @@ from skgdw.training._batches import RowDataset, make_loader
 from skgdw.training._ledger import Ledger
 from skgdw.training._lookahead_rate import LookAheadRates
 from skgdw.training._meta_gradient import META_GRADIENTS, choose_meta_gradient
-from skgdw.training._meta_set import Rows, hold_out, separate
+from skgdw.training._meta_set import Rows, hold_out, relabel, separate
 from skgdw.training._random import RandomStream
 from skgdw.training._row_loss import make_row_loss
+from skgdw.training._run import Run, settle
 from skgdw.training._schedule import FitSchedule
 from skgdw.training._step import MetaStep, PlainStep, Step, trial_logits
 from skgdw.training._weighting import WEIGHTINGS, make_weighting
@@ -22,12 +23,15 @@ __all__ = [
     "RandomStream",
     "RowDataset",
     "Rows",
+    "Run",
     "Step",
     "choose_meta_gradient",
     "hold_out",
     "make_loader",
     "make_row_loss",
     "make_weighting",
+    "relabel",
     "separate",
+    "settle",
     "trial_logits",
 ]

@@ -23,8 +23,9 @@ class Batch(tuple):
 
     rows: Tensor | None
 
-    def __new__(cls, X: Any, y: Tensor, rows: Tensor | None = None) -> Batch:
-        """Make the pair."""
+    def __new__(cls, X: Any, y: Any = None, rows: Tensor | None = None) -> Batch:
+        """Make the pair; from an iterable of two as torch does where it rebuilds tuples."""
+        X, y = X if y is None else (X, y)
         batch = super().__new__(cls, (X, y))
         batch.rows = rows
         return batch

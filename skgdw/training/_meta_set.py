@@ -27,6 +27,25 @@ class Rows(NamedTuple):
     rows: np.ndarray
 
 
+class Relabelled(Dataset):
+    """A Dataset of the user's with class codes in place of its labels."""
+
+    def __init__(self, dataset: Any, codes: np.ndarray) -> None:
+        self.dataset, self.codes = dataset, codes
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        item = self.dataset[index]
+        return (item[0] if isinstance(item, tuple | list) else item), int(self.codes[index])
+
+
+def relabel(X: Any, codes: Any) -> Any:
+    """Return X, its labels replaced where it is a Dataset that holds some."""
+    return Relabelled(X, codes) if isinstance(X, Dataset) and codes is not None else X
+
+
 def take_rows(X: Any, rows: np.ndarray) -> Any:
     """Take rows of an array, a mapping of arrays or a Dataset."""
     if isinstance(X, Dataset):

@@ -75,19 +75,19 @@ def trial_logits(module: nn.Module, X: Any, stream: RandomStream) -> Any:
 
 @dataclass
 class PlainStep:
-    """Backward of the criterion, nothing else."""
+    """Backward of the loss that skorch would take, nothing else."""
 
     infer: Callable[[Any], Any]
-    criterion: Callable[[Tensor, Tensor], Tensor]
+    loss: Callable[[Any, Tensor, Any], Tensor]
     stream: RandomStream
 
     def __call__(self, X: Any, y: Tensor) -> StepResult:
         """Take a training batch."""
         with self.stream.active():
-            logits = first_output(self.infer(X))
-            loss = self.criterion(logits, y)
+            output = self.infer(X)
+            loss = self.loss(output, y, X)
             loss.backward()
-        return StepResult(loss.detach(), logits.detach())
+        return StepResult(loss.detach(), first_output(output).detach())
 
 
 @dataclass
