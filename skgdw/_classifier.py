@@ -258,7 +258,7 @@ class GDWClassifier(WeightedNet):
         X, y, X_meta, y_meta, meta_mask
             As in `fit`. Every call brings its own meta set: it is not kept.
         classes : array-like of shape (n_classes,), optional
-            All labels that will ever come, for the first call; later calls keep them.
+            All labels that will ever come, for the first call; later calls may repeat them.
 
         Returns
         -------

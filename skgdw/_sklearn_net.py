@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 
 from skgdw._rows import local_random_state
 from skgdw._validation import check_X, passes_through
-from skgdw.modules import SelfScaling
+from skgdw.modules._standardize import SelfScaling
 from skgdw.training import RowDataset, make_loader
 
 # Rows a prediction step: large, so that a row's prediction does not hang on its neighbours
@@ -200,7 +200,8 @@ class SklearnNet(NeuralNetClassifier):
             return {name: self._to_tensors(value) for name, value in X.items()}
         tensor = X
         if not isinstance(X, torch.Tensor):
-            tensor = torch.from_numpy(np.require(X, requirements=["C", "W"]))
+            array = np.require(X, X.dtype.newbyteorder("="), requirements=["C", "W"])
+            tensor = torch.from_numpy(array)
         if tensor.is_floating_point() or not self._takes_codes():
             # Tables reach our own networks in double precision where they have it: these centre
             # them first, and large offsets (timestamps) would be rounded away.

@@ -14,6 +14,7 @@ from skorch.callbacks.scoring import EpochScoring
 from skorch.dataset import unpack_data
 from skorch.utils import TeeGenerator, to_device
 from torch import Tensor
+from torch.nn import CrossEntropyLoss
 from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import CosineAnnealingLR
 from torch.utils.data import DataLoader, Subset
@@ -243,8 +244,9 @@ class WeightedNet(SklearnNet):
         with stream.active(), stream.replay(stream.mark()):
             fit_input_scaling(module, run.train.X, trial[0])
         self._set_training(True)
+        takes_logits = weighting.uses_meta or isinstance(self.criterion_, CrossEntropyLoss)
         logits = trial_logits(module, trial[0], stream)
-        check_logits(logits, self.module_, self.classes_inferred_, warns=weighting.uses_meta)
+        check_logits(logits, self.module_, self.classes_inferred_, warns=takes_logits)
         n_meta = None if run.meta is None else min(self._batch_size("meta"), len(run.meta.rows))
         check_batch_statistics(module, self._batch_size("train"), n_meta)
         self.meta_gradient_ = None

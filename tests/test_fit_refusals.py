@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from skorch import NeuralNetClassifier
 from torch import nn
 from torch.utils.data import TensorDataset
 
@@ -301,7 +302,41 @@ def test_criterion_refused(case, weighting):
 
 @pytest.mark.parametrize("params", [p for p, _ in list(REFUSED_CRITERIA.values())[:4]], ids=str)
 def test_plain_training_takes_any_criterion(params):
-    assert np.isfinite(quick(weighting="uniform", **params).fit(*DATA).history[-1, "train_loss"])
+    # skorch takes the logarithm of what NLLLoss gets: it wants probabilities.
+    module = Returns(lambda z: z.softmax(1)) if "criterion" in params else Net()
+    net = quick(module, weighting="uniform", **params).fit(*DATA)
+    assert np.isfinite(net.history[-1, "train_loss"])
+
+
+def test_plain_training_takes_the_loss_that_skorch_takes():
+    nets = [
+        net(
+            Probabilities, criterion=nn.NLLLoss, train_split=None, verbose=0, lr=0.5, max_epochs=3,
+            batch_size=48, optimizer__momentum=0.9, optimizer__weight_decay=0.0, **options,
+        )
+        for net, options in (
+            (GDWClassifier, {"weighting": "uniform", "callbacks__lr_schedule": None}),
+            (NeuralNetClassifier, {}),
+        )
+    ]  # fmt: skip
+    for net in nets:
+        net.fit(X.astype(np.float32), Y)
+    losses = [net.history[:, "train_loss"] for net in nets]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+
+
+class Probabilities(nn.Module):
+    """Starts the same every time."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 3)
+        with torch.no_grad():
+            self.layer.weight.copy_(torch.arange(12.0).reshape(3, 4) / 10)
+            self.layer.bias.zero_()
+
+    def forward(self, X):
+        return self.layer(X).softmax(1)
 
 
 @pytest.mark.parametrize(

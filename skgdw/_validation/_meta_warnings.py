@@ -106,7 +106,7 @@ def _warn_of_scale(X: NDArray[Any], X_meta: NDArray[Any]) -> None:
     # Wide against the whole range: a balanced meta set may spread over what X seldom reaches.
     is_wide = meta_width > 5 * (high - low)
     is_narrow = (meta_width > 0) & (meta_width < 0.02 * width) & (len(X_meta) >= 10)
-    odd = (outside > 0.5) | is_wide | is_narrow
+    odd = (outside > 1.0) | is_wide | is_narrow
     if odd.mean() >= _ODD_SHARE:
         warn(
             "The meta set should be on the scale of X; "

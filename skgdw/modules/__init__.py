@@ -8,7 +8,7 @@ forward-mode and double backward differentiation.
 from skgdw.modules._augment import RandomCropFlip
 from skgdw.modules._mlp import MLP
 from skgdw.modules._residual import ResNet32, SmallResNet
-from skgdw.modules._standardize import SelfScaling, Standardize
+from skgdw.modules._standardize import Standardize
 from skgdw.modules._weight_net import WeightNet
 from skgdw.modules._wide import WideResNet
 
@@ -16,7 +16,6 @@ __all__ = [
     "MLP",
     "RandomCropFlip",
     "ResNet32",
-    "SelfScaling",
     "SmallResNet",
     "Standardize",
     "WeightNet",
