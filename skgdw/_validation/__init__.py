@@ -1,4 +1,4 @@
-"""The checks of what reaches the estimator; the only room that words argument errors."""
+"""The checks of what reaches the estimator, and the words for what may not."""
 
 from skgdw._validation._inputs import (
     as_host_array,

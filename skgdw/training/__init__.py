@@ -1,4 +1,4 @@
-"""Training: the only place that changes a module or an optimizer."""
+"""Training: what a step does to a module's gradients and to the weighting net."""
 
 from skgdw.training._batches import RowDataset, make_loader
 from skgdw.training._ledger import Ledger
