@@ -151,6 +151,10 @@ class SklearnNet(NeuralNetClassifier):
         source = local_random_state(self.random_state)
         self._random = np.random.RandomState(source.randint(2**31 - 1))
 
+    def _order_seed(self) -> int:
+        """Return the seed of the training rows' order."""
+        return self._seed()
+
     def _seed(self) -> int:
         return int(self._random.randint(2**31 - 1))
 
@@ -235,7 +239,7 @@ class SklearnNet(NeuralNetClassifier):
         if options["batch_size"] == -1:
             options["batch_size"] = len(dataset)  # type: ignore[arg-type]
         generator = torch.Generator()
-        generator.manual_seed(self._seed() if training else 0)
+        generator.manual_seed(self._order_seed() if training else 0)
         return make_loader(getattr(self, name), dataset, generator=generator, **options)
 
     # Prediction.

@@ -164,6 +164,9 @@ class WeightedNet(SklearnNet):
 
     # Data.
 
+    def _order_seed(self) -> int:
+        return self._running.seeds["train"]
+
     def get_split_datasets(self, X: Any, y: Any = None, **kwargs: Any) -> tuple[Any, Any]:
         """Return training and validation data as datasets of whole batches."""
         train, valid = (
@@ -188,7 +191,7 @@ class WeightedNet(SklearnNet):
             "batch_size": min(self._batch_size("meta"), len(meta.rows)),
         }
         dataset = self.get_dataset(meta.X, meta.y)
-        generator = torch.Generator().manual_seed(self._seed())
+        generator = torch.Generator().manual_seed(self._running.seeds["meta"])
         return make_loader(
             self.iterator_meta, dataset, generator=generator, endless=True, **options
         )
@@ -231,12 +234,13 @@ class WeightedNet(SklearnNet):
 
     def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **kwargs: Any) -> Any:
         """Build the step, now that callbacks have had their say, and run the epochs."""
+        self._running.seeds = {name: self._seed() for name in ("stream", "train", "meta")}
         self._running.step = self._make_step()
         return super().fit_loop(X, y, epochs, **kwargs)
 
     def _make_step(self) -> Step:
         run, device = self._running, torch.device(self.device or "cpu")
-        stream = RandomStream(self._seed(), device)
+        stream = RandomStream(run.seeds["stream"], device)
         weighting = make_weighting(self.weighting, meta_lr=self.meta_lr, clip=self.weight_clip)
         module = _eager(self.module_)
         self._set_training(True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -21,12 +21,17 @@ _METRICS = ("meta_loss", "weight_given", "weight_other")
 
 @dataclass
 class Run:
-    """What lives for one call of ``fit`` or ``partial_fit`` and is never pickled."""
+    """What lives for one call of ``fit`` or ``partial_fit`` and is never pickled.
+
+    The seeds have names, so that results do not hang on who asks first: "stream" for what the
+    module draws, "train" and "meta" for the orders of the rows.
+    """
 
     train: Rows
     meta: Rows | None
     n_rows: int
     is_partial_fit: bool
+    seeds: dict[str, int] = field(default_factory=dict)
     step: Step | None = None
     ledger: Ledger | None = None
     has_begun: bool = False
