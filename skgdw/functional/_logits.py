@@ -33,8 +33,8 @@ def logit_gradient(logits: Tensor, y: Tensor, *, cap: float = PROBABILITY_CAP) -
 
     References
     ----------
-    Chen et al., "Generalized DataWeighting via Class-Level Gradient Manipulation",
-    NeurIPS 2021, equation (3).
+    Chen et al., "Generalized Data Weighting via Class-Level Gradient Manipulation",
+    NeurIPS 2021: the class-level gradients of the cross-entropy.
 
     Examples
     --------
@@ -74,7 +74,7 @@ def zero_mean(weight: Tensor, logit_grad: Tensor, y: Tensor) -> Tensor:
 
     References
     ----------
-    Chen et al., NeurIPS 2021, equation (8).
+    Chen et al., NeurIPS 2021: the zero-mean constraint on class-level weights.
 
     Examples
     --------

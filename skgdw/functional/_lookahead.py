@@ -259,7 +259,7 @@ def weight_gradient(
 
     References
     ----------
-    Chen et al., NeurIPS 2021, equations (4) to (6).
+    Chen et al., NeurIPS 2021: the bi-level optimisation, there by double backward.
 
     Examples
     --------

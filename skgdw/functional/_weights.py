@@ -44,7 +44,7 @@ def update_weight(
 
     References
     ----------
-    Chen et al., NeurIPS 2021, equation (7).
+    Chen et al., NeurIPS 2021: the second stage of the two-stage weight generation.
 
     Examples
     --------
