@@ -3,6 +3,7 @@
 from copy import deepcopy
 
 import numpy as np
+import torch
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import StratifiedKFold
 from skorch.callbacks import Callback
@@ -77,11 +78,11 @@ def stop_and_fine_tune(X, y, X_meta, y_meta, *, random_state=0, **params):
     return tuned(FINE_TUNING_RATES[int(np.argmax(scores))], np.arange(len(y_meta)))
 
 
-def weighted(weighting):
+def weighted(weighting, **own):
     """Return the method of that weighting, taught by the meta rows."""
 
     def train(X, y, X_meta, y_meta, **params):
-        net = GDWClassifier(weighting=weighting, verbose=0, **params)
+        net = GDWClassifier(weighting=weighting, verbose=0, **own, **params)
         return net.fit(X, y, X_meta, y_meta)
 
     return train
@@ -94,4 +95,5 @@ METHODS = {
     "MW-Net": weighted("network"),
     "instance": weighted("instance"),
     "GDW": weighted("class"),
+    "GDW, Adam at 1e-3": weighted("class", optimizer=torch.optim.Adam, lr=1e-3),
 }
