@@ -21,6 +21,8 @@ from skgdw.exceptions import (
 _LOW, _HIGH = 0.1, 0.9
 # Rows that tell a scale, and the share of columns that may be odd by chance.
 _ENOUGH_ROWS, _ODD_SHARE = 2000, 0.1
+# Fewer meta rows than these say little of a single column.
+_FEW_ROWS = 10
 
 
 def warn_of_meta_set(data: CheckedData, *, bare: bool) -> None:
@@ -105,9 +107,9 @@ def _warn_of_scale(X: NDArray[Any], X_meta: NDArray[Any]) -> None:
     )
     # Wide against the whole range: a balanced meta set may spread over what X seldom reaches.
     is_wide = meta_width > 5 * (high - low)
-    is_narrow = (meta_width > 0) & (meta_width < 0.02 * width) & (len(X_meta) >= 10)
+    is_narrow = (meta_width > 0) & (meta_width < 0.02 * width) & (len(X_meta) >= _FEW_ROWS)
     odd = (outside > 1.0) | is_wide | is_narrow
-    if odd.mean() >= _ODD_SHARE:
+    if odd.mean() >= (_ODD_SHARE if len(X_meta) >= _FEW_ROWS else 0.5):
         warn(
             "The meta set should be on the scale of X; "
             f"{odd.sum()} of {len(odd)} columns have their middle far outside of X's range, or "
