@@ -95,5 +95,6 @@ METHODS = {
     "MW-Net": weighted("network"),
     "instance": weighted("instance"),
     "GDW": weighted("class"),
+    "GDW, slow weighting net": weighted("class", weight_net_optimizer__lr=1e-4),
     "GDW, Adam at 1e-3": weighted("class", optimizer=torch.optim.Adam, lr=1e-3),
 }

@@ -28,6 +28,7 @@ from skgdw._validation import (
     check_optimizer,
     check_weights,
 )
+from skgdw.modules import MLP
 from skgdw.training import (
     FitSchedule,
     Ledger,
@@ -46,6 +47,10 @@ from skgdw.training import (
     settle,
     trial_logits,
 )
+
+# SGD's weight decay: the paper's for image networks. Under it an MLP never learns classes of a few
+# rows among thousands, all the less as small weights of the rows leave more of the decay.
+_WEIGHT_DECAY, _TABLE_WEIGHT_DECAY = 5e-4, 1e-5
 
 # Rows on which output and meta gradient are tried out at the start of fit.
 _TRIAL_ROWS = 8
@@ -148,7 +153,9 @@ class WeightedNet(SklearnNet):
         """Build ``optimizer_`` and ``weight_net_optimizer_``."""
         args, kwargs = self.get_params_for_optimizer("optimizer", self.get_all_learnable_params())
         if self.optimizer is SGD:
-            kwargs = {"momentum": 0.9, "weight_decay": 5e-4, **kwargs}
+            is_table = isinstance(_eager(self.module_), MLP)
+            decay = _TABLE_WEIGHT_DECAY if is_table else _WEIGHT_DECAY
+            kwargs = {"momentum": 0.9, "weight_decay": decay, **kwargs}
         self.optimizer_ = self.optimizer(*args, **kwargs)
         check_optimizer(self.optimizer_)
         args, kwargs = self.get_params_for_optimizer(

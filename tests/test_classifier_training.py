@@ -405,6 +405,12 @@ def test_defaults_of_the_optimizers():
     assert held == {id(p) for p in net.module_.parameters()}
 
 
+@pytest.mark.parametrize(("given", "used"), [({}, 1e-5), ({"optimizer__weight_decay": 0.1}, 0.1)])
+def test_tables_are_trained_with_less_weight_decay(given, used):
+    net = quick("auto", **given).fit(*DATA)
+    assert net.optimizer_.param_groups[0]["weight_decay"] == used
+
+
 def test_parameters_with_prefixes_reach_their_parts():
     net = quick(
         weight_net__hidden=5,
