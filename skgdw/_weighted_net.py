@@ -39,6 +39,7 @@ from skgdw.training import (
     RowDataset,
     Rows,
     Run,
+    Stateless,
     Step,
     choose_meta_gradient,
     make_loader,
@@ -255,8 +256,9 @@ class WeightedNet(SklearnNet):
         with stream.active(), stream.replay(stream.mark()):
             fit_input_scaling(module, run.train.X, trial[0])
         self._set_training(True)
+        stateless = Stateless(module)
         takes_logits = weighting.uses_meta or isinstance(self.criterion_, CrossEntropyLoss)
-        logits = trial_logits(module, trial[0], stream)
+        logits = trial_logits(stateless, trial[0], stream)
         check_logits(logits, self.module_, self.classes_inferred_, warns=takes_logits)
         n_meta = None if run.meta is None else min(self._batch_size("meta"), len(run.meta.rows))
         check_batch_statistics(module, self._batch_size("train"), n_meta)
@@ -267,13 +269,13 @@ class WeightedNet(SklearnNet):
         check_weights(self.weight_net_(losses), _TRIAL_ROWS, self.weight_net_)
         step = MetaStep(
             infer=self.infer,
-            module=module,
+            stateless=stateless,
             criterion=self.criterion_,
             row_loss=make_row_loss(_eager(self.criterion_), len(self.classes_inferred_)),
             weight_net=self.weight_net_,
             weight_net_optimizer=self.weight_net_optimizer_,
             weighting=weighting,
-            rates=LookAheadRates(module, self.optimizer_, self.lookahead_lr),
+            rates=LookAheadRates(stateless, self.optimizer_, self.lookahead_lr),
             meta_batches=self._rounds(self._meta_loader(run.meta)),
             meta_every=self.meta_every,
             stream=stream,

@@ -9,6 +9,7 @@ from skgdw.training._random import RandomStream
 from skgdw.training._row_loss import make_row_loss
 from skgdw.training._run import Run, settle
 from skgdw.training._schedule import FitSchedule
+from skgdw.training._stateless import Stateless
 from skgdw.training._step import MetaStep, PlainStep, Step, trial_logits
 from skgdw.training._weighting import WEIGHTINGS, make_weighting
 
@@ -24,6 +25,7 @@ __all__ = [
     "RowDataset",
     "Rows",
     "Run",
+    "Stateless",
     "Step",
     "choose_meta_gradient",
     "hold_out",

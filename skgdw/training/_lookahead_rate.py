@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import SGD, Optimizer
+
+from skgdw.training._stateless import Stateless
 
 # Where the optimizer's rate is no length of a plain gradient step (Adam and its kin).
 PLAIN_STEP = 0.05
@@ -14,7 +16,7 @@ class LookAheadRates:
 
     Parameters
     ----------
-    module : nn.Module
+    stateless : Stateless
         The module that is trained.
     optimizer : Optimizer
         Its optimizer; parameters that are frozen or not among its groups take no part.
@@ -22,8 +24,8 @@ class LookAheadRates:
         A rate for all; None follows the optimizer's groups where it is SGD.
     """
 
-    def __init__(self, module: nn.Module, optimizer: Optimizer, fixed: float | None) -> None:
-        self.module = module
+    def __init__(self, stateless: Stateless, optimizer: Optimizer, fixed: float | None) -> None:
+        self.stateless = stateless
         self.optimizer = optimizer
         self.fixed = fixed if fixed is not None or isinstance(optimizer, SGD) else PLAIN_STEP
 
@@ -32,7 +34,7 @@ class LookAheadRates:
         group_of = {id(p): group for group in self.optimizer.param_groups for p in group["params"]}
         params: dict[str, Tensor] = {
             name: p
-            for name, p in self.module.named_parameters()
+            for name, p in self.stateless.parameters.items()
             if p.requires_grad and id(p) in group_of
         }
         if self.fixed is not None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
@@ -17,9 +16,8 @@ from skgdw.training._lookahead_rate import LookAheadRates
 from skgdw.training._meta_gradient import MetaGradient
 from skgdw.training._random import RandomStream
 from skgdw.training._row_loss import RowLoss
+from skgdw.training._stateless import State, Stateless, first_output
 from skgdw.training._weighting import Weighting
-
-State = Mapping[str, Tensor]
 
 _FORWARD = MetaGradient("forward")
 
@@ -51,26 +49,10 @@ class Step(Protocol):
         """Take a training batch: inputs (n, ...), class codes (n,)."""
 
 
-def call_module(module: nn.Module, state: State, X: Any) -> Tensor:
-    """Return the module's logits with parameters and buffers from `state`."""
-    args, kwargs = ((), dict(X)) if isinstance(X, Mapping) else ((X,), {})
-    return first_output(functional_call(module, dict(state), args, kwargs))
-
-
-def first_output(output: Any) -> Tensor:
-    """Return the logits of a module that may return more beside them."""
-    return output[0] if isinstance(output, tuple) else output
-
-
-def copy_buffers(module: nn.Module) -> dict[str, Tensor]:
-    """Copy a module's buffers, for a pass that must not move the module's own."""
-    return {name: buffer.clone() for name, buffer in module.named_buffers()}
-
-
-def trial_logits(module: nn.Module, X: Any, stream: RandomStream) -> Any:
+def trial_logits(stateless: Stateless, X: Any, stream: RandomStream) -> Any:
     """Return what the module makes of X, changing nothing."""
     with torch.no_grad(), stream.active(), stream.replay(stream.mark()):
-        return call_module(module, copy_buffers(module), X)
+        return stateless(stateless.copy_buffers(), X)
 
 
 @dataclass
@@ -98,7 +80,7 @@ class MetaStep:
     ----------
     infer : callable
         Calls the live module; the only pass that moves its buffers.
-    module : nn.Module
+    stateless : Stateless
         The module under `infer`, for the virtual passes.
     criterion : callable
         The criterion, for the loss that is reported.
@@ -124,7 +106,7 @@ class MetaStep:
     """
 
     infer: Callable[[Any], Any]
-    module: nn.Module
+    stateless: Stateless
     criterion: Callable[[Tensor, Tensor], Tensor]
     row_loss: RowLoss
     weight_net: nn.Module
@@ -141,8 +123,9 @@ class MetaStep:
     def __call__(self, X: Any, y: Tensor) -> StepResult:
         """Take a training batch."""
         with self.stream.active(), self.way.attention():
+            self.stateless.refresh()
             # What the live pass will change or draw, for virtual passes to start from.
-            buffers, mark = copy_buffers(self.module), self.stream.mark()
+            buffers, mark = self.stateless.copy_buffers(), self.stream.mark()
             logits = first_output(self.infer(X))
             losses = self.row_loss.losses(logits, y)
             logit_grad = self.row_loss.logit_grad(logits, y)
@@ -167,9 +150,9 @@ class MetaStep:
     ) -> Tensor:
         """Compute a weight gradient that way, changing nothing; raise where torch cannot."""
         with self.stream.active(), way.attention():
-            buffers, mark = copy_buffers(self.module), self.stream.mark()
+            buffers, mark = self.stateless.copy_buffers(), self.stream.mark()
             with self.stream.replay(mark):
-                logits = call_module(self.module, copy_buffers(self.module), X)
+                logits = self.stateless(self.stateless.copy_buffers(), X)
                 first = torch.ones_like(self.row_loss.losses(logits, y))
                 logit_grad = self.row_loss.logit_grad(logits, y)
                 trial = replace(self, way=way)
@@ -197,10 +180,10 @@ class MetaStep:
 
         def train_logits(values: State) -> Tensor:
             with self.stream.replay(mark):
-                return call_module(self.module, fresh(values), X)
+                return self.stateless(fresh(values), X)
 
         def meta_loss(values: State) -> Tensor:
-            return F.cross_entropy(call_module(self.module, fresh(values), X_meta), y_meta)
+            return F.cross_entropy(self.stateless(fresh(values), X_meta), y_meta)
 
         return weight_gradient(
             train_logits,

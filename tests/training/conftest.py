@@ -11,7 +11,14 @@ from torch import Tensor, nn
 import cases
 import oracles
 from skgdw.modules import WeightNet
-from skgdw.training import LookAheadRates, MetaStep, RandomStream, make_row_loss, make_weighting
+from skgdw.training import (
+    LookAheadRates,
+    MetaStep,
+    RandomStream,
+    Stateless,
+    make_row_loss,
+    make_weighting,
+)
 from skgdw.training._meta_gradient import MetaGradient
 from skgdw.training._step import StepResult
 
@@ -68,9 +75,10 @@ def start():
         optimizer = torch.optim.SGD(module.parameters(), lr=LR, momentum=0.9, weight_decay=5e-4)
         if meta_batches is None:
             meta_batches = cycle([(problem.X_meta, problem.y_meta)])
+        stateless = Stateless(module)
         step = MetaStep(
             infer=module,
-            module=module,
+            stateless=stateless,
             criterion=criterion,
             row_loss=make_row_loss(criterion, cases.N_CLASSES),
             weight_net=weight_net,
@@ -78,7 +86,7 @@ def start():
                 weight_net.parameters(), lr=1e-3, weight_decay=1e-4
             ),
             weighting=make_weighting(weighting, meta_lr=META_LR, clip=CLIP),
-            rates=LookAheadRates(module, optimizer, lookahead_lr),
+            rates=LookAheadRates(stateless, optimizer, lookahead_lr),
             meta_batches=meta_batches,
             meta_every=meta_every,
             stream=RandomStream(SEED, torch.device("cpu")),

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from cases import TiedNet, frozen_net, tanh_mlp
-from skgdw.training import LookAheadRates
+from skgdw.training import LookAheadRates, Stateless
 
 
 def sgd(module, lr=0.3):
@@ -14,7 +14,7 @@ def sgd(module, lr=0.3):
 def test_follows_the_rate_that_sgd_has_now():
     module = tanh_mlp()
     optimizer = sgd(module)
-    rates = LookAheadRates(module, optimizer, None)
+    rates = LookAheadRates(Stateless(module), optimizer, None)
     params, by_name = rates()
     assert params.keys() == by_name.keys() == dict(module.named_parameters()).keys()
     assert all(params[name] is p for name, p in module.named_parameters())
@@ -26,14 +26,16 @@ def test_follows_the_rate_that_sgd_has_now():
 def test_follows_each_group():
     module = tanh_mlp()
     groups = [{"params": module[0].parameters(), "lr": 0.5}, {"params": module[2].parameters()}]
-    rates = LookAheadRates(module, torch.optim.SGD(groups, lr=0.02), None)()[1]
+    rates = LookAheadRates(Stateless(module), torch.optim.SGD(groups, lr=0.02), None)()[1]
     assert rates == {"0.weight": 0.5, "0.bias": 0.5, "2.weight": 0.02, "2.bias": 0.02}
 
 
 def test_other_optimizers_get_a_plain_step():
     module = tanh_mlp()
     for optimizer in (torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop):
-        rates = LookAheadRates(module, optimizer(module.parameters(), lr=1e-3), None)()[1]
+        rates = LookAheadRates(Stateless(module), optimizer(module.parameters(), lr=1e-3), None)()[
+            1
+        ]
         assert set(rates.values()) == {0.05}
 
 
@@ -42,20 +44,20 @@ def test_a_subclass_of_sgd_is_sgd():
         pass
 
     module = tanh_mlp()
-    rates = LookAheadRates(module, Own(module.parameters(), lr=0.7), None)()[1]
+    rates = LookAheadRates(Stateless(module), Own(module.parameters(), lr=0.7), None)()[1]
     assert set(rates.values()) == {0.7}
 
 
 def test_a_fixed_rate_is_for_all():
     module = tanh_mlp()
     for optimizer in (sgd(module), torch.optim.Adam(module.parameters())):
-        rates = LookAheadRates(module, optimizer, 0.2)()[1]
+        rates = LookAheadRates(Stateless(module), optimizer, 0.2)()[1]
         assert rates == dict.fromkeys(dict(module.named_parameters()), 0.2)
 
 
 def test_frozen_parameters_take_no_part_while_they_are_frozen():
     module = frozen_net()
-    rates = LookAheadRates(module, sgd(module), None)
+    rates = LookAheadRates(Stateless(module), sgd(module), None)
     assert list(rates()[0]) == list(rates()[1]) == ["0.bias", "2.weight", "2.bias"]
     module[0].weight.requires_grad_(True)  # as an unfreezing callback does
     assert list(rates()[0]) == ["0.weight", "0.bias", "2.weight", "2.bias"]
@@ -64,13 +66,13 @@ def test_frozen_parameters_take_no_part_while_they_are_frozen():
 def test_parameters_outside_the_optimizer_take_no_part():
     module = tanh_mlp()
     for fixed in (None, 0.2):
-        rates = LookAheadRates(module, sgd(module[2]), fixed)
+        rates = LookAheadRates(Stateless(module), sgd(module[2]), fixed)
         assert list(rates()[0]) == list(rates()[1]) == ["2.weight", "2.bias"]
 
 
 def test_tied_parameters_come_once():
     module = TiedNet()
-    params = LookAheadRates(module, sgd(module), None)()[0]
+    params = LookAheadRates(Stateless(module), sgd(module), None)()[0]
     assert "first.weight" in params
     assert "second.weight" not in params
     assert len({id(p) for p in params.values()}) == len(params)
@@ -79,4 +81,7 @@ def test_tied_parameters_come_once():
 def test_tensor_rates_stay_tensors():
     module = nn.Linear(2, 2)
     optimizer = torch.optim.SGD(module.parameters(), lr=torch.tensor(0.25), foreach=False)
-    assert LookAheadRates(module, optimizer, None)()[1]["weight"] is optimizer.param_groups[0]["lr"]
+    assert (
+        LookAheadRates(Stateless(module), optimizer, None)()[1]["weight"]
+        is optimizer.param_groups[0]["lr"]
+    )
