@@ -7,6 +7,7 @@ sparse matrices, lists and tensors all work without pandas or torch being import
 from __future__ import annotations
 
 import copy
+import sys
 from typing import Any
 
 import numpy as np
@@ -29,12 +30,12 @@ def n_rows(data: Any, name: str = "X") -> int:
     )
 
 
-def check_same_length(X: Any, y: Any) -> int:
+def check_same_length(X: Any, y: Any, X_name: str = "X", y_name: str = "y") -> int:
     """Return the common number of rows of `X` and `y`, or raise."""
-    n_X, n_y = n_rows(X, "X"), n_rows(y, "y")
+    n_X, n_y = n_rows(X, X_name), n_rows(y, y_name)
     if n_X != n_y:
         raise ValueError(
-            f"`X` and `y` must have the same number of rows; got {n_X} and {n_y}; "
+            f"`{X_name}` and `{y_name}` must have the same number of rows; got {n_X} and {n_y}; "
             "pass one label per row."
         )
     return n_X
@@ -50,6 +51,21 @@ def take_rows(data: Any, indices: IntArray) -> Any:
         return data[indices]
     rows = [data[i] for i in indices.tolist()]
     return tuple(rows) if isinstance(data, tuple) else rows
+
+
+def join_rows(first: Any, second: Any) -> Any:
+    """Return the rows of `first`, then those of `second`, in the container of `first`."""
+    if isinstance(first, list | tuple):
+        return type(first)([*first, *second])
+    if hasattr(first, "iloc"):
+        return sys.modules["pandas"].concat([first, second])  # loaded, or there were no frame
+    if hasattr(first, "tocsr"):
+        return sys.modules["scipy.sparse"].vstack([first, second], format=first.format)
+    if hasattr(first, "new_empty"):  # a tensor
+        joined = first.new_empty((len(first) + len(second), *first.shape[1:]))
+        joined[: len(first)], joined[len(first) :] = first, second
+        return joined
+    return np.concatenate([first, second])
 
 
 def take_labels(y: Any, indices: IntArray, codes: IntArray, new_codes: IntArray) -> Any:

@@ -1,0 +1,121 @@
+"""Scoring on rows whose labels can be trusted, where those of the folds are noisy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import check_scoring
+from sklearn.utils.metadata_routing import MetadataRequest
+
+from skgdw._rows import check_same_length, n_rows, take_rows
+
+
+def trusted_scorer(
+    X_clean: Any = None, y_clean: Any = None, scoring: Any = "balanced_accuracy"
+) -> TrustedRowsScorer | TrustedFoldScorer:
+    """Make a scorer that only looks at rows with trusted labels.
+
+    A search over noisy rows scores its candidates on noisy labels, and may choose the one that has
+    learnt the noise. With this scorer every candidate is scored on trusted rows:
+
+    - given `X_clean` and `y_clean`, on these rows, whatever fold it was trained for;
+    - given none, on the rows of the validation fold that ``meta_mask`` marks. The mask has to
+      reach the scorer: search under ``sklearn.set_config(enable_metadata_routing=True)`` and pass
+      ``meta_mask`` to the search's ``fit``.
+
+    Parameters
+    ----------
+    X_clean : array-like of shape (n, ...), optional
+        Trusted rows as the searched estimator takes them: raw, if it is a pipeline. Not the rows
+        of the meta set, which have taught the weights, and not the test rows.
+    y_clean : array-like of shape (n,), optional
+        Their labels.
+    scoring : str, callable, list, tuple, set or dict, default="balanced_accuracy"
+        As in scikit-learn's searches. Several scores come back as a dict.
+
+    Returns
+    -------
+    callable
+        A scorer ``(estimator, X, y) -> float``, for any ``scoring=`` of scikit-learn.
+
+    Raises
+    ------
+    ValueError
+        If only one of `X_clean` and `y_clean` is given, if they have no rows or differ in length;
+        when it is called, if no mask reaches it, or no row of the fold is marked.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from skgdw import GDWClassifier
+    >>> from skgdw.model_selection import split_meta, trusted_scorer
+    >>> X, y, X_meta, y_meta = split_meta(*load_iris(return_X_y=True), 30, random_state=0)
+    >>> X, y, X_clean, y_clean = split_meta(X, y, 30, random_state=0)
+    >>> net = GDWClassifier(max_epochs=3, random_state=0, verbose=0)
+    >>> scoring = trusted_scorer(X_clean, y_clean)
+    >>> search = GridSearchCV(net, {"meta_lr": [0.03, 0.3]}, scoring=scoring, cv=2)
+    >>> sorted(search.fit(X, y, X_meta=(X_meta,), y_meta=(y_meta,)).best_params_)
+    ['meta_lr']
+    """
+    if X_clean is None and y_clean is None:
+        return TrustedFoldScorer(scoring)
+    if X_clean is None or y_clean is None:
+        given, missing = ("X_clean", "y_clean") if y_clean is None else ("y_clean", "X_clean")
+        raise ValueError(
+            f"`X_clean` and `y_clean` must be given together; got `{given}` without `{missing}`; "
+            "pass both, or none to score the rows that `meta_mask` marks in each fold."
+        )
+    if check_same_length(X_clean, y_clean, "X_clean", "y_clean") == 0:
+        raise ValueError("`X_clean` must have rows to score on; got none; pass trusted rows.")
+    return TrustedRowsScorer(X_clean, y_clean, scoring)
+
+
+class TrustedRowsScorer:
+    """Scores on rows of its own; see `trusted_scorer`."""
+
+    def __init__(self, X_clean: Any, y_clean: Any, scoring: Any) -> None:
+        self.X_clean = X_clean
+        self.y_clean = y_clean
+        self.scoring = scoring
+
+    def __call__(self, estimator: Any, X: Any = None, y: Any = None) -> Any:
+        """Score the estimator; X and y, the fold, are not looked at."""
+        return check_scoring(estimator, self.scoring)(estimator, self.X_clean, self.y_clean)
+
+    def __repr__(self) -> str:
+        return f"trusted_scorer({n_rows(self.X_clean)} rows, scoring={self.scoring!r})"
+
+
+class TrustedFoldScorer:
+    """Scores on the marked rows of the fold; see `trusted_scorer`."""
+
+    def __init__(self, scoring: Any) -> None:
+        self.scoring = scoring
+
+    def get_metadata_routing(self) -> MetadataRequest:
+        """Request ``meta_mask``, so that searches cut it along with the fold."""
+        request = MetadataRequest(owner=self)
+        request.score.add_request(param="meta_mask", alias=True)
+        return request
+
+    def __call__(self, estimator: Any, X: Any, y: Any, *, meta_mask: Any = None) -> Any:
+        """Score the estimator on the rows of (X, y) that the mask marks."""
+        if meta_mask is None:
+            raise ValueError(
+                "`meta_mask` must reach this scorer; got none. Search under "
+                "`sklearn.set_config(enable_metadata_routing=True)` and pass `meta_mask` to the "
+                "search's `fit`, or give `trusted_scorer` rows of its own."
+            )
+        trusted = np.flatnonzero(np.asarray(meta_mask))
+        if len(trusted) == 0:
+            raise ValueError(
+                "`meta_mask` must mark a row in every validation fold to score on; got none in "
+                f"one of {n_rows(X)} rows. Shuffle the folds, or stratify them by the mask."
+            )
+        rows, labels = take_rows(X, trusted), take_rows(y, trusted)
+        return check_scoring(estimator, self.scoring)(estimator, rows, labels)
+
+    def __repr__(self) -> str:
+        return f"trusted_scorer(scoring={self.scoring!r})"
