@@ -16,6 +16,7 @@ from skorch.dataset import Dataset as SkorchDataset
 from skorch.history import History
 from torch.utils.data import Dataset
 
+from skgdw._persistence import SavingNet
 from skgdw._rows import local_random_state
 from skgdw._validation import check_X, passes_through
 from skgdw.modules._standardize import SelfScaling
@@ -60,7 +61,7 @@ def _resolve(device: Any) -> Any:
     return device
 
 
-class SklearnNet(NeuralNetClassifier):
+class SklearnNet(SavingNet, NeuralNetClassifier):
     """A net that scikit-learn's tools cannot tell from their own classifiers.
 
     It encodes labels of any kind, validates input as scikit-learn does, keeps its random numbers
@@ -273,7 +274,8 @@ class SklearnNet(NeuralNetClassifier):
         if not self.__sklearn_is_fitted__():
             raise NotFittedError(
                 f"This {type(self).__name__} instance is not fitted yet. Call `fit` with training "
-                "rows before predicting."
+                "rows before predicting; or, for a network out of `load_params`, name its labels "
+                "beforehand: `classes=[...]`."
             )
         if isinstance(X, Mapping):
             X = dict(X)
@@ -296,17 +298,3 @@ class SklearnNet(NeuralNetClassifier):
         """
         probability = self.predict_proba(X)
         return self.classes_[probability.argmax(axis=1)]
-
-    # Pickling.
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave out what lives only while training runs, the rows above all."""
-        state = super().__getstate__()
-        return {k: v for k, v in state.items() if k not in ("_run", "_speaks_codes")}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore; "auto" means the device of the machine that loads."""
-        asked = state["device"]
-        super().__setstate__({**state, "device": _resolve(asked)})
-        if isinstance(asked, str) and asked == "auto":
-            self.device = "auto"

@@ -16,6 +16,7 @@ __all__ = [
     "NoiseNotLearnableWarning",
     "NonFiniteLossWarning",
     "ProbabilityOutputWarning",
+    "SavedVersionError",
     "SkgdwWarning",
 ]
 
@@ -66,3 +67,7 @@ class CriterionError(ValueError):
 
 class ModuleOutputError(ValueError):
     """The module does not return logits of shape (n_rows, n_classes)."""
+
+
+class SavedVersionError(ValueError):
+    """A saved classifier was written by a version of this package that this one cannot read."""

@@ -1,0 +1,37 @@
+"""Writes ``classifier_<minor version>.pkl.gz``, from which later versions must load.
+
+Run once for a minor version, in the root of the repository, and keep the file as it is:
+``python tests/data/write_classifier.py``. `tests/test_persistence.py` says what it must predict.
+``classifier_unversioned.pkl.gz`` was written in this way before files told their version.
+"""
+
+import gzip
+import pickle
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+
+
+def main() -> None:
+    sys.path.insert(0, str(HERE.parent))
+    from classifier_cases import blobs
+    from skgdw import GDWClassifier, __version__
+
+    clf = GDWClassifier(
+        module__hidden=(),
+        weight_net__hidden=2,
+        max_epochs=3,
+        lr=0.5,
+        batch_size=24,
+        verbose=0,
+        random_state=0,
+    )
+    clf.fit(*blobs().labelled([*"abc"]))
+    minor = ".".join(__version__.split(".")[:2])
+    path = HERE / f"classifier_{minor}.pkl.gz"
+    path.write_bytes(gzip.compress(pickle.dumps(clf, protocol=4), 9, mtime=0))
+
+
+if __name__ == "__main__":
+    main()
