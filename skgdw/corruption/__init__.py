@@ -4,8 +4,9 @@ The samplers follow imbalanced-learn's contract (`fit_resample`) without needing
 imbalance on true labels: apply `ClassImbalance` before `LabelNoise`.
 """
 
+from ._corrupted import CorruptedClassifier
 from ._imbalance import ClassImbalance
 from ._label_noise import LabelNoise
 from ._transition import transition_matrix
 
-__all__ = ["ClassImbalance", "LabelNoise", "transition_matrix"]
+__all__ = ["ClassImbalance", "CorruptedClassifier", "LabelNoise", "transition_matrix"]
