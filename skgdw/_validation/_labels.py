@@ -70,7 +70,8 @@ def find_classes(y: NDArray[Any] | None, y_meta: NDArray[Any] | None, classes: A
         raise ValueError(
             f"`y_meta` must hold labels of the same kind as y's; got {_kind(y_meta)} "
             f"({y_meta[:3].tolist()}, ...) where y holds {_kind(y)} ({y[:3].tolist()}, ...). "
-            "Label both in the same way."
+            "Label both in the same way; where a wrapper encoded y anew (one-vs-rest, voting, "
+            "bagging), pass `meta_mask` instead."
         )
     found = np.unique(y) if y_meta is None else np.union1d(y, y_meta)
     if classes is None:

@@ -79,7 +79,9 @@ def test_own_function_as_scoring():
     assert trusted_scorer(X_CLEAN, Y_CLEAN, first_probability)(fitted) == expected
 
 
-@pytest.mark.parametrize("container", [list, torch.tensor, pd.DataFrame], ids=str)
+@pytest.mark.parametrize(
+    "container", [list, torch.tensor, pd.DataFrame], ids=["list", "tensor", "frame"]
+)
 def test_containers(container):
     fitted = quick().fit(X, Y, X_CLEAN, Y_CLEAN)
     expected = trusted_scorer(X_CLEAN, Y_CLEAN)(fitted)
