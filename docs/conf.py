@@ -24,6 +24,7 @@ sphinx_gallery_conf = {
     "ignore_pattern": "quickstart",
     "download_all_examples": False,
     "show_memory": False,
+    "write_computation_times": False,
     "show_signature": False,
     "plot_gallery": True,
     "abort_on_example_error": True,

@@ -11,6 +11,7 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from skorch import NeuralNetClassifier
+from skorch.callbacks import Callback
 from skorch.callbacks.scoring import ScoringBase
 from skorch.dataset import Dataset as SkorchDataset
 from skorch.history import History
@@ -59,6 +60,13 @@ def _resolve(device: Any) -> Any:
     if isinstance(device, str) and device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return device
+
+
+def _listens(callback: Any, method_name: str) -> bool:
+    """Tell whether a callback does anything then; most hear nothing of single batches."""
+    if method_name in vars(callback):
+        return True
+    return getattr(type(callback), method_name) is not getattr(Callback, method_name, None)
 
 
 class SklearnNet(SavingNet, NeuralNetClassifier):
@@ -178,6 +186,8 @@ class SklearnNet(SavingNet, NeuralNetClassifier):
         """Tell the callbacks; those that score compare with the datasets' class codes."""
         getattr(self, method_name)(self, **kwargs)
         for _, callback in self.callbacks_:
+            if not _listens(callback, method_name):
+                continue
             with self._codes(isinstance(callback, ScoringBase)):
                 getattr(callback, method_name)(self, **kwargs)
 
@@ -241,7 +251,11 @@ class SklearnNet(SavingNet, NeuralNetClassifier):
             options["batch_size"] = len(dataset)  # type: ignore[arg-type]
         generator = torch.Generator()
         generator.manual_seed(self._order_seed() if training else 0)
-        return make_loader(getattr(self, name), dataset, generator=generator, **options)
+        # Rows of many passes are placed on the device once; prediction sees each a single time.
+        device = torch.device((self.device if training else None) or "cpu")
+        return make_loader(
+            getattr(self, name), dataset, generator=generator, device=device, **options
+        )
 
     # Prediction.
 

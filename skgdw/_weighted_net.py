@@ -14,47 +14,33 @@ from skorch.callbacks.scoring import EpochScoring
 from skorch.dataset import unpack_data
 from skorch.utils import TeeGenerator, to_device
 from torch import Tensor
-from torch.nn import CrossEntropyLoss
 from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import CosineAnnealingLR
 from torch.utils.data import DataLoader, Subset
 
-from skgdw._auto_module import fit_input_scaling, make_auto_module
+from skgdw._auto_module import make_auto_module
 from skgdw._sklearn_net import SklearnNet
+from skgdw._step_setup import eager, set_up_step
 from skgdw._validation import (
     check_auto_module,
-    check_batch_statistics,
-    check_logits,
     check_optimizer,
-    check_weights,
 )
 from skgdw.modules import MLP
 from skgdw.training import (
+    WEIGHTINGS,
     FitSchedule,
-    Ledger,
-    LookAheadRates,
-    MetaStep,
-    PlainStep,
     RandomStream,
     RowDataset,
     Rows,
     Run,
-    Stateless,
-    Step,
-    choose_meta_gradient,
+    channels_last,
     make_loader,
-    make_row_loss,
-    make_weighting,
     settle,
-    trial_logits,
 )
 
 # SGD's weight decay: the paper's for image networks. Under it an MLP never learns classes of a few
 # rows among thousands, all the less as small weights of the rows leave more of the decay.
 _WEIGHT_DECAY, _TABLE_WEIGHT_DECAY = 5e-4, 1e-5
-
-# Rows on which output and meta gradient are tried out at the start of fit.
-_TRIAL_ROWS = 8
 
 
 def _is_schedule(callback: Any) -> bool:
@@ -62,9 +48,8 @@ def _is_schedule(callback: Any) -> bool:
     return isinstance(named, LRScheduler) or named is LRScheduler
 
 
-def _eager(module: Any) -> Any:
-    """Return what torch.compile wrapped, or the module itself."""
-    return getattr(module, "_orig_mod", module)
+# Where calls are what costs, as on small networks, all of an optimizer's step in one.
+_ONE_KERNEL = {"fused": True}
 
 
 class WeightedNet(SklearnNet):
@@ -154,9 +139,10 @@ class WeightedNet(SklearnNet):
         """Build ``optimizer_`` and ``weight_net_optimizer_``."""
         args, kwargs = self.get_params_for_optimizer("optimizer", self.get_all_learnable_params())
         if self.optimizer is SGD:
-            is_table = isinstance(_eager(self.module_), MLP)
+            is_table = isinstance(eager(self.module_), MLP)
             decay = _TABLE_WEIGHT_DECAY if is_table else _WEIGHT_DECAY
-            kwargs = {"momentum": 0.9, "weight_decay": decay, **kwargs}
+            own = {"momentum": 0.9, "weight_decay": decay}
+            kwargs = {**own, **(_ONE_KERNEL if self._may_fuse(kwargs) else {}), **kwargs}
         self.optimizer_ = self.optimizer(*args, **kwargs)
         check_optimizer(self.optimizer_)
         args, kwargs = self.get_params_for_optimizer(
@@ -165,10 +151,16 @@ class WeightedNet(SklearnNet):
         # Where none is set skorch would take the classifier's learning rate.
         kwargs["lr"] = self.get_params_for("weight_net_optimizer").get("lr", 1e-3)
         if self.weight_net_optimizer is Adam:
-            kwargs = {"weight_decay": 1e-4, **kwargs}
+            own = {"weight_decay": 1e-4}
+            kwargs = {**own, **(_ONE_KERNEL if self._may_fuse(kwargs) else {}), **kwargs}
         self.weight_net_optimizer_ = self.weight_net_optimizer(*args, **kwargs)
         check_optimizer(self.weight_net_optimizer_)
         return self
+
+    def _may_fuse(self, options: dict[str, Any]) -> bool:
+        # Not in plain training, which is to give what skorch gives to the last bit.
+        is_weighted = WEIGHTINGS[self.weighting](self.meta_lr, self.weight_clip).uses_meta
+        return is_weighted and not {"foreach", "fused", "differentiable"} & options.keys()
 
     # Data.
 
@@ -196,16 +188,20 @@ class WeightedNet(SklearnNet):
         options = {
             "shuffle": True,
             **self.get_params_for("iterator_meta"),
-            "batch_size": min(self._batch_size("meta"), len(meta.rows)),
+            "batch_size": min(self.batch_rows("meta"), len(meta.rows)),
         }
         dataset = self.get_dataset(meta.X, meta.y)
         generator = torch.Generator().manual_seed(self._running.seeds["meta"])
+        device = torch.device(self.device or "cpu")
         return make_loader(
-            self.iterator_meta, dataset, generator=generator, endless=True, **options
+            self.iterator_meta, dataset, generator=generator, endless=True, device=device, **options
         )
 
+    def meta_batches(self, meta: Rows) -> Iterator[tuple[Any, Tensor]]:
+        """Return meta batches without end, on the device."""
+        return self._rounds(self._meta_loader(meta))
+
     def _rounds(self, loader: Any) -> Iterator[tuple[Any, Tensor]]:
-        """Yield meta batches without end, on the device."""
         found = True
         while found:  # a loader of the user's own kind ends: go round again
             found = False
@@ -217,21 +213,24 @@ class WeightedNet(SklearnNet):
             "or sampler that can be gone through again and again."
         )
 
-    def _batch_size(self, part: str) -> int:
+    def batch_rows(self, part: str) -> int:
         """Return the rows of a batch; -1 stands for all of them."""
         size: Any = getattr(self, f"iterator_{part}__batch_size", self.batch_size)
         return sys.maxsize if size == -1 else int(size)
 
     def _on_device(self, batch: Any) -> tuple[Any, Tensor]:
         X, y = unpack_data(batch)
-        return to_device(X, self.device), to_device(y, self.device)
+        X = to_device(X, self.device)
+        X = channels_last(X) if self._running.channels_last else X
+        return X, to_device(y, self.device)
 
-    def _first_rows(self, rows: Rows, part: str) -> tuple[Any, Tensor]:
+    def first_rows(self, rows: Rows, part: str, n: int) -> tuple[Any, Tensor]:
+        """Return the first n rows as a batch on the device."""
         collate = self.get_params_for(f"iterator_{part}").get("collate_fn")
         loader = make_loader(
             DataLoader,
             self.get_dataset(rows.X, rows.y),
-            batch_size=_TRIAL_ROWS,
+            batch_size=n,
             shuffle=False,
             generator=torch.Generator(),
             collate_fn=collate,
@@ -243,55 +242,11 @@ class WeightedNet(SklearnNet):
     def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **kwargs: Any) -> Any:
         """Build the step, now that callbacks have had their say, and run the epochs."""
         self._running.seeds = {name: self._seed() for name in ("stream", "train", "meta")}
-        self._running.step = self._make_step()
+        self._running.step = set_up_step(self, self._running)
         return super().fit_loop(X, y, epochs, **kwargs)
 
-    def _make_step(self) -> Step:
-        run, device = self._running, torch.device(self.device or "cpu")
-        stream = RandomStream(run.seeds["stream"], device)
-        weighting = make_weighting(self.weighting, meta_lr=self.meta_lr, clip=self.weight_clip)
-        module = _eager(self.module_)
-        self._set_training(True)
-        trial = self._first_rows(run.train, "train")
-        with stream.active(), stream.replay(stream.mark()):
-            fit_input_scaling(module, run.train.X, trial[0])
-        self._set_training(True)
-        stateless = Stateless(module)
-        takes_logits = weighting.uses_meta or isinstance(self.criterion_, CrossEntropyLoss)
-        logits = trial_logits(stateless, trial[0], stream)
-        check_logits(logits, self.module_, self.classes_inferred_, warns=takes_logits)
-        n_meta = None if run.meta is None else min(self._batch_size("meta"), len(run.meta.rows))
-        check_batch_statistics(module, self._batch_size("train"), n_meta)
-        self.meta_gradient_ = None
-        if run.meta is None or not weighting.uses_meta:
-            return PlainStep(self.infer, self._loss, stream)
-        losses = torch.zeros(_TRIAL_ROWS, dtype=self._module_dtype(), device=device)
-        check_weights(self.weight_net_(losses), _TRIAL_ROWS, self.weight_net_)
-        step = MetaStep(
-            infer=self.infer,
-            stateless=stateless,
-            criterion=self.criterion_,
-            row_loss=make_row_loss(_eager(self.criterion_), len(self.classes_inferred_)),
-            weight_net=self.weight_net_,
-            weight_net_optimizer=self.weight_net_optimizer_,
-            weighting=weighting,
-            rates=LookAheadRates(stateless, self.optimizer_, self.lookahead_lr),
-            meta_batches=self._rounds(self._meta_loader(run.meta)),
-            meta_every=self.meta_every,
-            stream=stream,
-            is_compiled=module is not self.module_,
-        )
-        meta_trial = self._first_rows(run.meta, "meta")
-        step.way = choose_meta_gradient(
-            self.meta_gradient,
-            lambda way: step.attempt(way, *trial, meta_trial),
-            type(module).__name__,
-        )
-        self.meta_gradient_ = step.way.method
-        run.ledger = Ledger(run.n_rows, device)
-        return step
-
-    def _loss(self, y_pred: Any, y: Tensor, X: Any) -> Tensor:
+    def training_loss(self, y_pred: Any, y: Tensor, X: Any) -> Tensor:
+        """Return the loss of a training batch."""
         loss: Tensor = self.get_loss(y_pred, y, X=X, training=True)
         return loss
 
@@ -301,7 +256,8 @@ class WeightedNet(SklearnNet):
         if step is None:
             raise RuntimeError("The step is built by `fit_loop`, which `fit` calls.")
         self._running.has_begun = True
-        self._set_training(True)
+        if not self.module_.training:  # a callback has predicted
+            self._set_training(True)
         X, y = self._on_device(batch)
         self.optimizer_.zero_grad()
         result = step(X, y)
@@ -329,6 +285,7 @@ class WeightedNet(SklearnNet):
             super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
             return
         count = 0
+        self._set_training(True)
         try:
             for batch in iterator:
                 self.notify("on_batch_begin", batch=batch, training=True)

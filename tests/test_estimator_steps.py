@@ -96,11 +96,13 @@ def test_estimator_retraces_the_reference_steps(meta_gradient):
     clf.fit(X, y, X_meta, y_meta)
     assert clf.meta_gradient_ == {"auto": "forward"}.get(meta_gradient, meta_gradient)
     last = oracles.REFERENCE_STEPS - 1
+    # A difference in float32 errs by some tenths of a per cent, which this meta_lr magnifies.
+    atol = 2e-4 if meta_gradient == "difference" else 1e-5
     for part, name in ((clf.module_, "param"), (clf.weight_net_, "weightnet")):
         for k, parameter in enumerate(part.parameters()):
             assert parameter.dtype is torch.float32
             expected = torch.from_numpy(arrays[f"step{last}_{name}_{k}"])
-            torch.testing.assert_close(parameter.detach().double(), expected, rtol=0, atol=1e-5)
+            torch.testing.assert_close(parameter.detach().double(), expected, rtol=0, atol=atol)
     # What the history says of each step; the parameters hang less on a weight's last digits.
     tolerance = 1e-2 if meta_gradient == "difference" else 1e-4
     batches = clf.history[-1, "batches"]
@@ -108,8 +110,8 @@ def test_estimator_retraces_the_reference_steps(meta_gradient):
         losses = arrays[f"step{k}_loss"]
         weight, y_step = arrays[f"step{k}_class_weight"], arrays[f"step{k}_y"]
         given = weight[np.arange(12), y_step]
-        assert batches[k]["train_loss"] == pytest.approx(losses.mean(), abs=1e-5)
-        assert batches[k]["meta_loss"] == pytest.approx(arrays[f"step{k}_meta_loss"], abs=1e-5)
+        assert batches[k]["train_loss"] == pytest.approx(losses.mean(), abs=atol)
+        assert batches[k]["meta_loss"] == pytest.approx(arrays[f"step{k}_meta_loss"], abs=atol)
         assert batches[k]["weight_given"] == pytest.approx(given.mean(), abs=tolerance)
         other = (weight.sum() - given.sum()) / (12 * 3)
         assert batches[k]["weight_other"] == pytest.approx(other, abs=tolerance)

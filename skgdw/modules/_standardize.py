@@ -125,9 +125,9 @@ class Standardize(nn.Module):
         across = (self.n_features,) + (1,) * (X.ndim - 2)
         # Subtract before any loss of precision: float64 rows are rounded once they are small.
         z = (X - self.shift.view(across)) / self.scale.view(across)
-        excess = (z.abs() - self.limit).clamp(0.0, _LARGEST_EXCESS)
-        bounded = torch.clamp(z, -self.limit, self.limit) + z.sign() * excess.log1p()
-        return bounded.to(self.shift.dtype)
+        bounded = z.clamp(-self.limit, self.limit)
+        excess = (z - bounded).clamp(-_LARGEST_EXCESS, _LARGEST_EXCESS)
+        return (bounded + excess.abs().log1p().copysign(excess)).to(self.shift.dtype)
 
     def extra_repr(self) -> str:
         """Return what `repr` shows between the brackets."""

@@ -10,7 +10,15 @@ from skgdw.training._row_loss import make_row_loss
 from skgdw.training._run import Run, settle
 from skgdw.training._schedule import FitSchedule
 from skgdw.training._stateless import Stateless
-from skgdw.training._step import MetaStep, PlainStep, Step, trial_logits
+from skgdw.training._step import (
+    MetaStep,
+    PlainStep,
+    Step,
+    channels_last,
+    gains_by_channels_last,
+    repeats_itself,
+    trial_logits,
+)
 from skgdw.training._weighting import WEIGHTINGS, make_weighting
 
 __all__ = [
@@ -27,12 +35,15 @@ __all__ = [
     "Run",
     "Stateless",
     "Step",
+    "channels_last",
     "choose_meta_gradient",
+    "gains_by_channels_last",
     "hold_out",
     "make_loader",
     "make_row_loss",
     "make_weighting",
     "relabel",
+    "repeats_itself",
     "separate",
     "settle",
     "trial_logits",

@@ -1,4 +1,4 @@
-"""Rows handed out as whole batches, by index, through a DataLoader."""
+"""Rows handed out as whole batches, by index."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ import torch
 from skorch.dataset import Dataset as SkorchDataset
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
+
+_CPU = torch.device("cpu")
+
+# Share of a device's free memory that training rows may take.
+_SHARE_OF_DEVICE = 0.5
 
 
 class Batch(tuple):
@@ -72,6 +77,20 @@ class RowDataset(SkorchDataset):
     def __getitems__(self, indices: Any) -> Batch:
         return self[torch.as_tensor(indices)]
 
+    def to(self, device: torch.device) -> RowDataset:
+        """Return the dataset with its tensors on that device."""
+        X = self.X
+        if isinstance(X, Mapping):
+            X = {name: value.to(device) for name, value in X.items()}
+        else:
+            X = X.to(device)
+        return RowDataset(X, self.y.to(device), self.rows.to(device))
+
+    def n_bytes(self) -> int:
+        """Return what X takes in memory."""
+        parts = self.X.values() if isinstance(self.X, Mapping) else [self.X]
+        return sum(part.nbytes for part in parts)
+
     def subset(self, indices: Any) -> RowDataset:
         """Return the dataset of some of the rows, in the given order."""
         batch = self[torch.as_tensor(indices)]
@@ -97,6 +116,8 @@ class RowBatches(Sampler[Tensor]):
         Source of the orders.
     endless : bool, default=False
         Whether passes follow one another without end.
+    device : torch.device, default=cpu
+        Where the indices are wanted.
     """
 
     def __init__(
@@ -107,17 +128,21 @@ class RowBatches(Sampler[Tensor]):
         shuffle: bool,
         generator: torch.Generator,
         endless: bool = False,
+        device: torch.device = _CPU,
     ) -> None:
         self.n = n
         self.batch_size = min(batch_size, n)
         self.shuffle = shuffle
         self.generator = generator
         self.endless = endless
+        self.device = device
 
     def _order(self) -> Tensor:
         if self.shuffle:
-            return torch.randperm(self.n, generator=self.generator)
-        return torch.arange(self.n)
+            order = torch.randperm(self.n, generator=self.generator)
+        else:
+            order = torch.arange(self.n)
+        return order.to(self.device)
 
     def _cuts(self) -> list[int]:
         cuts = [*range(0, self.n, self.batch_size), self.n]
@@ -143,6 +168,29 @@ class RowBatches(Sampler[Tensor]):
                 ready = torch.cat([ready, self._order()])
             yield ready[: self.batch_size]
             ready = ready[self.batch_size :]
+
+
+class RowLoader:
+    """Batches straight from a dataset's tensors: what a DataLoader would give, without its cost.
+
+    Parameters
+    ----------
+    dataset : RowDataset
+    batches : RowBatches
+        Indices on the device of the dataset.
+    """
+
+    def __init__(self, dataset: RowDataset, batches: RowBatches) -> None:
+        self.dataset = dataset
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Batch]:
+        # A DataLoader draws a seed for its workers first: the orders are to be the same.
+        torch.empty((), dtype=torch.int64).random_(generator=self.batches.generator)
+        return (self.dataset[rows] for rows in self.batches)
 
 
 class _Lists(Sampler[list[int]]):
@@ -179,6 +227,14 @@ def _as_is(batch: Any) -> Any:
     return batch
 
 
+def _place(dataset: RowDataset, device: torch.device) -> RowDataset:
+    """Return the dataset on the device if it leaves enough room there."""
+    if device.type != "cuda":
+        return dataset
+    free, _ = torch.cuda.mem_get_info(device)
+    return dataset.to(device) if dataset.n_bytes() <= _SHARE_OF_DEVICE * free else dataset
+
+
 def make_loader(
     iterator: Callable[..., Any],
     dataset: Any,
@@ -187,16 +243,30 @@ def make_loader(
     shuffle: bool,
     generator: torch.Generator,
     endless: bool = False,
+    device: torch.device = _CPU,
     **kwargs: Any,
 ) -> Any:
     """Return an iterable of the dataset's batches.
 
-    A `RowDataset` in torch's DataLoader is read a whole batch at a time. What the user decides in
-    `kwargs` (sampler, collate function, dropping the last batch) is left to the DataLoader, and
-    an iterator class that is none gets what skorch would give it.
+    A `RowDataset` is read a whole batch at a time, and without a DataLoader where none of its
+    options is used: it is then placed on `device` once, for many passes. What the user decides in
+    `kwargs` (workers, sampler, collate function, dropping the last batch) is left to the
+    DataLoader, and an iterator class that is none gets what skorch would give it.
     """
     if not _is_data_loader(iterator):
         return iterator(dataset, batch_size=batch_size, shuffle=shuffle, **kwargs)
+    own = isinstance(dataset, RowDataset)
+    if own and iterator is DataLoader and all(value is None for value in kwargs.values()):
+        placed = _place(dataset, device)
+        batches = RowBatches(
+            len(placed),
+            batch_size,
+            shuffle=shuffle,
+            generator=generator,
+            endless=endless,
+            device=placed.y.device,
+        )
+        return RowLoader(placed, batches)
     loader: Any = iterator
     # The generator also feeds the loader's base seed, which else comes from the global state.
     kwargs.setdefault("generator", generator)
@@ -217,5 +287,4 @@ def make_loader(
     batches = RowBatches(
         len(dataset), batch_size, shuffle=shuffle, generator=kwargs["generator"], endless=endless
     )
-    own = isinstance(dataset, RowDataset)
     return loader(dataset, batch_sampler=batches if own else _Lists(batches), **kwargs)

@@ -35,6 +35,7 @@ class Run:
     step: Step | None = None
     ledger: Ledger | None = None
     has_begun: bool = False
+    channels_last: bool = False
 
 
 def settle(history: Any, loss: str, *, is_weighted: bool) -> None:

@@ -42,11 +42,48 @@ class StepResult(NamedTuple):
     meta_loss: Tensor | None = None
 
 
+class _Start(NamedTuple):
+    """What the live pass will change or draw, for virtual passes to start from."""
+
+    buffers: State
+    mark: list[Tensor]
+
+
 class Step(Protocol):
     """Fills ``.grad`` of the module's parameters; the caller's optimizer does the rest."""
 
     def __call__(self, X: Any, y: Tensor) -> StepResult:
         """Take a training batch: inputs (n, ...), class codes (n,)."""
+
+
+def gains_by_channels_last(stateless: Stateless, X: Any, stream: RandomStream) -> bool:
+    """Tell whether the module convolves images, on a CPU, and takes them with channels last.
+
+    Convolutions run a good deal faster then; the numbers are the same but for rounding. A module
+    that asks for a `view` of the other order raises, and gets the other order.
+    """
+    if not isinstance(X, Tensor) or X.ndim != 4 or X.device.type != "cpu":
+        return False
+    if not any(isinstance(part, nn.Conv2d) for part in stateless.module.modules()):
+        return False
+    try:
+        trial_logits(stateless, channels_last(X), stream)
+    except RuntimeError:
+        return False
+    return True
+
+
+def repeats_itself(stateless: Stateless, X: Any, stream: RandomStream) -> bool:
+    """Tell whether passes with and without a graph agree to the last bit."""
+    without = trial_logits(stateless, X, stream)
+    with torch.enable_grad(), stream.active(), stream.replay(stream.mark()):
+        logits = stateless(stateless.copy_buffers(), X)
+    return torch.equal(logits.detach(), without)
+
+
+def channels_last(X: Any) -> Any:
+    """Return images (n, channels, height, width) in the other order of memory."""
+    return X.contiguous(memory_format=torch.channels_last)
 
 
 def trial_logits(stateless: Stateless, X: Any, stream: RandomStream) -> Any:
@@ -98,9 +135,10 @@ class MetaStep:
         Steps from one meta batch to the next.
     stream : RandomStream
         Where the module's random numbers come from.
-    is_compiled : bool
-        Whether `infer` runs under torch.compile, whose graphs can be walked back only once: the
-        look-ahead then makes one of its own.
+    shares_pass : bool
+        Whether the look-ahead and the difference start from the live pass. Under torch.compile they
+        cannot, whose graphs can be walked back only once, nor where passes without a graph round
+        otherwise than those with one (`repeats_itself`).
     way : MetaGradient
         How the weight gradient is computed.
     """
@@ -116,33 +154,32 @@ class MetaStep:
     meta_batches: Iterator[tuple[Any, Tensor]]
     meta_every: int
     stream: RandomStream
-    is_compiled: bool = False
+    shares_pass: bool = True
     way: MetaGradient = _FORWARD
     count: int = 0
 
     def __call__(self, X: Any, y: Tensor) -> StepResult:
         """Take a training batch."""
+        has_meta = self.count % self.meta_every == 0
+        self.count += 1
+        meta_loss = None
         with self.stream.active(), self.way.attention():
-            self.stateless.refresh()
-            # What the live pass will change or draw, for virtual passes to start from.
-            buffers, mark = self.stateless.copy_buffers(), self.stream.mark()
+            start = self._start() if has_meta else None
             logits = first_output(self.infer(X))
             losses = self.row_loss.losses(logits, y)
             logit_grad = self.row_loss.logit_grad(logits, y)
-            first = self.weight_net(losses)
-            meta_loss = None
-            if self.count % self.meta_every == 0:
-                weight_grad, meta_loss = self.weight_gradient(
-                    X, first, logit_grad, next(self.meta_batches), buffers, mark, logits
+            if start is None:
+                weight = self._ask(losses).unsqueeze(1)
+            else:
+                first = self.weight_net(losses)
+                weight_grad, meta_loss = self._weight_gradient(
+                    X, logits, logit_grad, first, next(self.meta_batches), start
                 )
                 self.teach(first, weight_grad)
                 weight = self.second_stage(losses, first, weight_grad)
-            else:
-                weight = first.detach().unsqueeze(1).expand_as(logit_grad)
             weight = zero_mean(weight.expand_as(logit_grad), logit_grad, y)
             logits.backward(weight * logit_grad / len(y))
             loss = self.criterion(logits.detach(), y)
-        self.count += 1
         return StepResult(loss.detach(), logits.detach(), weight, meta_loss)
 
     def attempt(
@@ -150,29 +187,31 @@ class MetaStep:
     ) -> Tensor:
         """Compute a weight gradient that way, changing nothing; raise where torch cannot."""
         with self.stream.active(), way.attention():
-            buffers, mark = self.stateless.copy_buffers(), self.stream.mark()
-            with self.stream.replay(mark):
+            start = self._start()
+            with self.stream.replay(start.mark):
                 logits = self.stateless(self.stateless.copy_buffers(), X)
                 first = torch.ones_like(self.row_loss.losses(logits, y))
                 logit_grad = self.row_loss.logit_grad(logits, y)
                 trial = replace(self, way=way)
-                return trial.weight_gradient(
-                    X, first, logit_grad, meta_batch, buffers, mark, logits
-                )[0]
+                return trial._weight_gradient(X, logits, logit_grad, first, meta_batch, start)[0]
 
-    def weight_gradient(
+    def _start(self) -> _Start:
+        self.stateless.refresh()
+        return _Start(self.stateless.copy_buffers(), self.stream.mark())
+
+    def _weight_gradient(
         self,
         X: Any,
-        first: Tensor,
-        logit_grad: Tensor,
-        meta_batch: tuple[Any, Tensor],
-        buffers: State,
-        mark: list[Tensor],
         logits: Tensor,
+        logit_grad: Tensor,
+        first: Tensor,
+        meta_batch: tuple[Any, Tensor],
+        start: _Start,
     ) -> tuple[Tensor, Tensor]:
         """Return G and the meta loss, leaving module, ``.grad`` and random state alone."""
         X_meta, y_meta = meta_batch
         params, rates = self.rates()
+        buffers, mark = start
 
         def fresh(values: State) -> dict[str, Tensor]:
             # In training mode BatchNorm writes to its buffers: each pass gets its own.
@@ -193,7 +232,7 @@ class MetaStep:
             logit_grad,
             lookahead_lr=rates,
             method=self.way.method,
-            logits=None if self.is_compiled else logits,
+            logits=logits if self.shares_pass else None,
         )
 
     def teach(self, first: Tensor, weight_grad: Tensor) -> None:
@@ -205,4 +244,9 @@ class MetaStep:
     @torch.no_grad()
     def second_stage(self, losses: Tensor, first: Tensor, weight_grad: Tensor) -> Tensor:
         """Return the class-level weights before the zero-mean constraint."""
-        return self.weighting.second_stage(first, weight_grad, lambda: self.weight_net(losses))
+        return self.weighting.second_stage(first, weight_grad, lambda: self._ask(losses))
+
+    @torch.no_grad()
+    def _ask(self, losses: Tensor) -> Tensor:
+        weight: Tensor = self.weight_net(losses)
+        return weight

@@ -142,6 +142,33 @@ def loader_of(data, *, batch_size=4, shuffle=False, seed=0, iterator=DataLoader,
     )
 
 
+@pytest.mark.parametrize("mapping", [False, True])
+@pytest.mark.parametrize("options", [{}, {"shuffle": True}, {"shuffle": True, "endless": True}])
+def test_direct_batches_are_those_of_a_data_loader(options, mapping):
+    data = dataset(mapping=mapping)
+    direct, loader = loader_of(data, **options), loader_of(data, num_workers=0, **options)
+    assert not isinstance(direct, DataLoader)
+    assert isinstance(loader, DataLoader)
+    assert len(direct) == len(loader)
+    for _ in range(2):
+        pairs = list(islice(zip(direct, loader, strict=True), 7))
+        assert len(pairs) == (7 if "endless" in options else len(loader))
+        for one, other in pairs:
+            assert torch.equal(one.rows, other.rows)
+            assert torch.equal(one[1], other[1])
+            parts = (
+                [(one[0], other[0])] if not mapping else [(one[0][k], other[0][k]) for k in "ab"]
+            )
+            assert all(torch.equal(a, b) for a, b in parts)
+
+
+def test_dataset_moves_as_a_whole():
+    moved = dataset(mapping=True).to(torch.device("meta"))
+    assert {t.device.type for t in (*moved.X.values(), moved.y, moved.rows)} == {"meta"}
+    assert dataset().n_bytes() == 9 * 2 * 4
+    assert dataset(mapping=True).n_bytes() == 2 * 9 * 2 * 4
+
+
 class Single(Dataset):
     """A dataset of the user's own: one row at a time."""
 

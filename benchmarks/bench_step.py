@@ -1,0 +1,127 @@
+"""What one training step costs, as a multiple of a plain skorch step in the same run.
+
+ResNet-32 on random images of 32x32x3, batch 100, meta batch 100. Short fits of all variants take
+turns; the median over all steps but the first of each fit counts. Prints a table with the bar of
+each row and a JSON line.
+
+usage: bench_step.py [--rounds N] [--steps N] [--threads N] [--device NAME] [--only WORD]
+"""
+
+import argparse
+import json
+import time
+import warnings
+
+import numpy as np
+import torch
+from machine import describe
+from skorch import NeuralNetClassifier
+from skorch.callbacks import Callback
+
+from skgdw import GDWClassifier
+from skgdw.exceptions import SkgdwWarning
+from skgdw.modules import ResNet32
+
+BATCH = 100
+SGD = {"lr": 0.1, "optimizer__momentum": 0.9, "optimizer__weight_decay": 5e-4}
+PLAIN = "plain skorch"
+
+# Name, parameters of GDWClassifier, bar and aim as multiples of a plain step.
+VARIANTS = [
+    ("class (default)", {}, 3.2, 2.5),
+    ("class, forward", {"meta_gradient": "forward"}, 4.0, 3.3),
+    ("class, difference", {"meta_gradient": "difference"}, None, None),
+    ("class, unrolled", {"meta_gradient": "unrolled"}, None, None),
+    ("class, meta batch 50", {"iterator_meta__batch_size": 50}, None, None),
+    ("class, fast", {"meta_every": 5, "iterator_meta__batch_size": 50}, 2.0, 1.3),
+    ("instance", {"weighting": "instance"}, None, None),
+    ("network", {"weighting": "network"}, None, None),
+    ("uniform", {"weighting": "uniform"}, None, None),
+    ("class, 1000 classes", {"classes": 1000}, None, None),
+]
+
+
+class StepTimes(Callback):
+    """Notes the time from the end of one step to the end of the next."""
+
+    def __init__(self, device):
+        self.device = device
+
+    def on_train_begin(self, net, **kwargs):
+        self.ends_ = []
+
+    def on_batch_end(self, net, **kwargs):
+        if self.device == "cuda":
+            torch.cuda.synchronize()
+        self.ends_.append(time.perf_counter())
+
+
+def images(n, n_classes, seed):
+    """Return random images and labels in which every class stands once if it can."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, 3, 32, 32)).astype(np.float32)
+    return X, np.arange(n) % n_classes
+
+
+def run(name, params, steps, device):
+    """Fit once; return the times of all steps but the first."""
+    params = dict(params)
+    n_classes = params.pop("classes", 10)
+    X, y = images(BATCH * steps, n_classes, 0)
+    times = StepTimes(device)
+    common = {"batch_size": BATCH, "max_epochs": 1, "verbose": 0, "callbacks": [times], **SGD}
+    if name == PLAIN:
+        NeuralNetClassifier(
+            ResNet32,
+            module__n_classes=n_classes,
+            criterion=torch.nn.CrossEntropyLoss,
+            train_split=None,
+            iterator_train__shuffle=True,
+            device=device,
+            **common,
+        ).fit(X, y)
+    else:
+        net = GDWClassifier(
+            ResNet32,
+            module__n_classes=n_classes,
+            device=device,
+            random_state=0,
+            classes=np.arange(n_classes),
+            **common,
+            **params,
+        )
+        net.fit(X, y, *images(2 * BATCH, n_classes, 1))
+    return np.diff(times.ends_)[1:]
+
+
+def main():
+    """Let all variants take turns and print their medians."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=8, help="steps of each fit")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--only", default="", help="variants with this word in their name")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    warnings.simplefilter("ignore", SkgdwWarning)
+    plain = (PLAIN, {}, None, None)
+    chosen = [plain, *(v for v in VARIANTS if args.only in v[0])]
+    times = {name: [] for name, *_ in chosen}
+    for _ in range(args.rounds):
+        for name, params, *_ in chosen:
+            times[name].extend(run(name, params, args.steps, args.device))
+    median = {name: float(np.median(found)) for name, found in times.items()}
+    print(f"ResNet-32, batch {BATCH}, {args.device}, {describe(args.threads)}")
+    print(f"{'step':24}{'ms':>9}{'x plain':>9}{'bar':>7}{'aim':>7}{'steps':>7}")
+    for name, _, bar, aim in chosen:
+        ratio = median[name] / median[PLAIN]
+        cells = "".join(f"{'' if value is None else value:>7}" for value in (bar, aim))
+        print(f"{name:24}{1e3 * median[name]:9.1f}{ratio:9.2f}{cells}{len(times[name]):7}")
+    print(json.dumps({"bench": "step", "device": args.device, "median_s": median}))
+
+
+if __name__ == "__main__":
+    main()
