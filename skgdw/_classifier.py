@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from skgdw import _validation as check
 from skgdw._weighted_net import WeightedNet
 from skgdw.modules import WeightNet
-from skgdw.training import META_GRADIENTS, WEIGHTINGS, Rows, Run, hold_out, relabel, separate
+from skgdw.training import CHOICES, Rows, Run, hold_out, relabel, separate
 
 
 class GDWClassifier(WeightedNet):
@@ -49,6 +49,8 @@ class GDWClassifier(WeightedNet):
         How the meta gradient is computed: forward-mode differentiation, finite differences, or
         double backward. "auto" takes the first of forward, unrolled and difference that the module
         can do; see ``meta_gradient_``.
+    precision : {"float32", "bf16"}, default="float32"
+        "bf16" trains the module's passes under autocast; logits and weights stay in float32.
     meta_size : float or int, default=0.1
         Share or number of rows taken out of the training set, balanced over the classes, where no
         meta set is given.
@@ -107,10 +109,6 @@ class GDWClassifier(WeightedNet):
     skgdw.model_selection.split_meta : Take a class-balanced meta set out of trusted rows.
     skgdw.corruption.LabelNoise : Corrupt labels to study what is gained.
 
-    Notes
-    -----
-    Inside callbacks labels of batches and datasets are class codes 0 .. n_classes - 1.
-
     References
     ----------
     Chen et al., "Generalized Data Weighting via Class-Level Gradient Manipulation", NeurIPS 2021,
@@ -153,6 +151,7 @@ class GDWClassifier(WeightedNet):
         meta_every: int = 1,
         lookahead_lr: float | None = None,
         meta_gradient: str = "auto",
+        precision: str = "float32",
         meta_size: float = 0.1,
         weight_net: Any = WeightNet,
         weight_net_optimizer: Any = torch.optim.Adam,
@@ -174,6 +173,7 @@ class GDWClassifier(WeightedNet):
         self.meta_every = meta_every
         self.lookahead_lr = lookahead_lr
         self.meta_gradient = meta_gradient
+        self.precision = precision
         self.meta_size = meta_size
         self.weight_net = weight_net
         self.weight_net_optimizer = weight_net_optimizer
@@ -290,8 +290,7 @@ class GDWClassifier(WeightedNet):
         reset: bool,
     ) -> check.CheckedData:
         """Check everything, before anything is built."""
-        choices = {"weighting": tuple(WEIGHTINGS), "meta_gradient": META_GRADIENTS}
-        check.check_parameters(self, choices)
+        check.check_parameters(self, CHOICES)
         X_meta, y_meta, bare = check.check_meta_arguments(X_meta, y_meta, meta_mask)
         X, X_meta = check.as_plain_mapping(X), check.as_plain_mapping(X_meta)
         if check.passes_through(X):

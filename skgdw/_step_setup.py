@@ -11,10 +11,12 @@ from torch.nn import CrossEntropyLoss
 from skgdw._auto_module import fit_input_scaling
 from skgdw._validation import check_batch_statistics, check_logits, check_weights
 from skgdw.training import (
+    PRECISIONS,
     Ledger,
     LookAheadRates,
     MetaStep,
     PlainStep,
+    Precision,
     RandomStream,
     Run,
     Stateless,
@@ -59,7 +61,9 @@ def set_up_step(net: Any, run: Run) -> Step:
     with stream.active(), stream.replay(stream.mark()):
         fit_input_scaling(module, run.train.X, X)
     net._set_training(True)
-    stateless = Stateless(module)
+    precision = Precision(device.type, PRECISIONS[net.precision])
+    stateless = Stateless(module, precision)
+    infer = precision.wrap(net.infer)
     takes_logits = weighting.uses_meta or isinstance(net.criterion_, CrossEntropyLoss)
     logits = trial_logits(stateless, X, stream)
     check_logits(logits, net.module_, net.classes_inferred_, warns=takes_logits)
@@ -67,13 +71,13 @@ def set_up_step(net: Any, run: Run) -> Step:
     check_batch_statistics(module, net.batch_rows("train"), n_meta)
     net.meta_gradient_ = None
     if run.meta is None or not weighting.uses_meta:
-        return PlainStep(net.infer, net.training_loss, stream)
+        return PlainStep(infer, net.training_loss, stream)
     run.channels_last = gains_by_channels_last(stateless, X, stream)
     X, y = net.first_rows(run.train, "train", TRIAL_ROWS)
     losses = torch.zeros(TRIAL_ROWS, dtype=logits.dtype, device=device)
     check_weights(net.weight_net_(losses), TRIAL_ROWS, net.weight_net_)
     step = MetaStep(
-        infer=net.infer,
+        infer=infer,
         stateless=stateless,
         criterion=net.criterion_,
         row_loss=make_row_loss(eager(net.criterion_), len(net.classes_inferred_)),
@@ -91,7 +95,9 @@ def set_up_step(net: Any, run: Run) -> Step:
         net.meta_gradient,
         lambda way: step.attempt(way, X, y, meta_trial),
         type(module).__name__,
+        eps=precision.eps,
     )
     net.meta_gradient_ = way.method
     run.ledger = Ledger(run.n_rows, device)
-    return replace(step, way=way)
+    shares = step.shares_pass and (precision.dtype is None or way.method != "difference")
+    return replace(step, way=way, shares_pass=shares)

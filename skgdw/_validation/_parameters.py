@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from numbers import Integral, Real
 from typing import Any
 
@@ -14,19 +14,19 @@ from skgdw._warn import warn
 from skgdw.exceptions import ModuleOutputError, ProbabilityOutputWarning
 
 
-def check_parameters(estimator: Any, choices: Mapping[str, tuple[Any, ...]]) -> None:
+def check_parameters(estimator: Any, choices: Mapping[str, Collection[str]]) -> None:
     """Check the estimator's own parameters, all at once.
 
     Parameters
     ----------
     estimator : GDWClassifier
-    choices : mapping of str to tuple
+    choices : mapping of str to collection of str
         Parameter names with their allowed values.
     """
     faults = [
         f"`{name}` must be one of {list(allowed)}; got {getattr(estimator, name)!r}."
         for name, allowed in choices.items()
-        if getattr(estimator, name) not in allowed
+        if getattr(estimator, name) not in list(allowed)
     ]
     bounds: dict[str, tuple[type, float, bool, str]] = {
         "meta_lr": (Real, 0, True, "a number >= 0"),

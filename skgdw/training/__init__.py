@@ -5,6 +5,7 @@ from skgdw.training._ledger import Ledger
 from skgdw.training._lookahead_rate import LookAheadRates
 from skgdw.training._meta_gradient import META_GRADIENTS, choose_meta_gradient
 from skgdw.training._meta_set import Rows, hold_out, relabel, separate
+from skgdw.training._precision import PRECISIONS, Precision
 from skgdw.training._random import RandomStream
 from skgdw.training._row_loss import make_row_loss
 from skgdw.training._run import Run, settle
@@ -21,14 +22,20 @@ from skgdw.training._step import (
 )
 from skgdw.training._weighting import WEIGHTINGS, make_weighting
 
+CHOICES = {"weighting": WEIGHTINGS, "meta_gradient": META_GRADIENTS, "precision": PRECISIONS}
+"""What the estimator's parameters of these names may be."""
+
 __all__ = [
+    "CHOICES",
     "META_GRADIENTS",
+    "PRECISIONS",
     "WEIGHTINGS",
     "FitSchedule",
     "Ledger",
     "LookAheadRates",
     "MetaStep",
     "PlainStep",
+    "Precision",
     "RandomStream",
     "RowDataset",
     "Rows",

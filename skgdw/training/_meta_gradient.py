@@ -68,7 +68,11 @@ META_GRADIENTS = tuple(_FALLBACKS)
 
 
 def choose_meta_gradient(
-    requested: str, attempt: Callable[[MetaGradient], Tensor], module_name: str
+    requested: str,
+    attempt: Callable[[MetaGradient], Tensor],
+    module_name: str,
+    *,
+    eps: float | None = None,
 ) -> MetaGradient:
     """Return the first way that works, starting from the requested one.
 
@@ -80,6 +84,8 @@ def choose_meta_gradient(
         NotImplementedError where torch cannot.
     module_name : str
         For the messages.
+    eps : float, optional
+        Relative rounding error of the module's passes, where not that of the gradient's dtype.
     """
     refusals = []
     ways = _FALLBACKS[requested]
@@ -87,7 +93,7 @@ def choose_meta_gradient(
         try:
             gradient = attempt(way)
             if way.method == "forward":
-                _check_backward_agrees(gradient, way, attempt)
+                _check_backward_agrees(gradient, way, attempt, eps)
         except (RuntimeError, NotImplementedError) as error:
             if way is ways[-1]:
                 raise
@@ -114,14 +120,17 @@ def choose_meta_gradient(
 
 
 def _check_backward_agrees(
-    gradient: Tensor, way: MetaGradient, attempt: Callable[[MetaGradient], Tensor]
+    gradient: Tensor,
+    way: MetaGradient,
+    attempt: Callable[[MetaGradient], Tensor],
+    eps: float | None,
 ) -> None:
     """Raise if forward mode differentiates what backward does not, as under torch.no_grad."""
     try:
         expected = attempt(MetaGradient("unrolled", way.math_attention))
     except (RuntimeError, NotImplementedError):
         return
-    rounding = 3 * torch.finfo(expected.dtype).eps ** 0.5
+    rounding = 3 * (torch.finfo(expected.dtype).eps if eps is None else eps) ** 0.5
     off = torch.linalg.vector_norm(gradient - expected)
     size = torch.linalg.vector_norm(expected)
     if off > rounding * torch.maximum(size, torch.linalg.vector_norm(gradient)):

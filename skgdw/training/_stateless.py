@@ -9,7 +9,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from skgdw.training._precision import Precision
+
 State = Mapping[str, Tensor]
+_FULL = Precision()
+
 Place = tuple[dict[str, Tensor | None], str]
 
 
@@ -28,6 +32,7 @@ class Stateless:
     Parameters
     ----------
     module : nn.Module
+    precision : Precision, default=full
 
     Attributes
     ----------
@@ -35,8 +40,9 @@ class Stateless:
         The module's own, by name; tied ones once.
     """
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, precision: Precision = _FULL) -> None:
         self.module = module
+        self.precision = precision
         self._find()
 
     def _find(self) -> None:
@@ -81,7 +87,7 @@ class Stateless:
             for tensors, key, tensor in reversed(own):
                 tensors[key] = tensor
 
-    def __call__(self, state: State, X: Any) -> Tensor:
+    def __call__(self, state: State, X: Any, *, precision: Precision | None = None) -> Tensor:
         """Return the module's logits with parameters and buffers from `state`.
 
         Parameters
@@ -89,6 +95,11 @@ class Stateless:
         state : mapping of str to Tensor
             Tensors by name; what it lacks stays the module's own.
         X : Tensor, or mapping of str to Tensor for keyword arguments
+        precision : Precision, optional
+            In place of its own.
         """
-        with self._holding(state):
-            return first_output(self.module(**X) if isinstance(X, Mapping) else self.module(X))
+        precision = self.precision if precision is None else precision
+        with self._holding(state), precision.context():
+            output = self.module(**X) if isinstance(X, Mapping) else self.module(X)
+        logits: Tensor = precision.widen(first_output(output))
+        return logits

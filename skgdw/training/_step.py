@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from skgdw.functional import weight_gradient, zero_mean
 from skgdw.training._lookahead_rate import LookAheadRates
 from skgdw.training._meta_gradient import MetaGradient
+from skgdw.training._precision import Precision
 from skgdw.training._random import RandomStream
 from skgdw.training._row_loss import RowLoss
 from skgdw.training._stateless import State, Stateless, first_output
@@ -138,7 +139,7 @@ class MetaStep:
     shares_pass : bool
         Whether the look-ahead and the difference start from the live pass. Under torch.compile they
         cannot, whose graphs can be walked back only once, nor where passes without a graph round
-        otherwise than those with one (`repeats_itself`).
+        otherwise than those with one (`repeats_itself`), nor a difference from a pass in bf16.
     way : MetaGradient
         How the weight gradient is computed.
     """
@@ -217,9 +218,12 @@ class MetaStep:
             # In training mode BatchNorm writes to its buffers: each pass gets its own.
             return {**values, **{name: buffer.clone() for name, buffer in buffers.items()}}
 
+        # A difference of short numbers would be noise.
+        precision = Precision() if self.way.method == "difference" else None
+
         def train_logits(values: State) -> Tensor:
             with self.stream.replay(mark):
-                return self.stateless(fresh(values), X)
+                return self.stateless(fresh(values), X, precision=precision)
 
         def meta_loss(values: State) -> Tensor:
             return F.cross_entropy(self.stateless(fresh(values), X_meta), y_meta)
