@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,19 +19,28 @@ from skgdw._rows import (
     take_rows,
 )
 
+from ._mask import BoolArray, check_mask, put_back
 from ._tags import SamplerEstimatorTags, make_sampler_tags
 
 
 class BaseSampler(OneToOneFeatureMixin, BaseEstimator):
     """Template of a sampler: validates, converts and records; a subclass does the maths."""
 
+    # A class attribute, as set_fit_resample_request exists only once imbalanced-learn is loaded.
+    # scikit-learn, which goes by the start of the name, reads it for `fit` as well.
+    __metadata_request__fit_resample: ClassVar[dict[str, Any]] = {"meta_mask": True}
+
     random_state: int | np.random.RandomState | None
     classes_: NDArray[Any]
 
-    # Whether all rows come back in their order, so that X itself can be handed back.
+    # Whether all rows come back in their order, so that X itself can be handed back. What changed
+    # is then recorded in noise_mask_ and noise_rate_.
     _keeps_rows = False
 
-    def fit(self, X: Any, y: Any) -> Self:
+    noise_mask_: BoolArray
+    noise_rate_: float
+
+    def fit(self, X: Any, y: Any, *, meta_mask: Any = None) -> Self:
         """Check the parameters and the data; nothing is drawn.
 
         Parameters
@@ -40,45 +49,64 @@ class BaseSampler(OneToOneFeatureMixin, BaseEstimator):
             Rows, as for `fit_resample`.
         y : array-like of shape (n_samples,)
             Labels, as for `fit_resample`.
+        meta_mask : array-like of shape (n_samples,), bool, default=None
+            Marks trusted rows, as for `fit_resample`.
 
         Returns
         -------
         self : object
             The sampler.
         """
-        self._check_data(X, y)
+        codes = self._check_data(X, y)
+        mask = _mask_of(meta_mask, len(codes))
         self._check_params()
+        free = np.flatnonzero(~mask)
+        self._check_unmarked(X, free, codes[free])
         return self
 
-    def fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
+    def fit_resample(self, X: Any, y: Any, *, meta_mask: Any = None) -> tuple[Any, Any]:
         """Corrupt (X, y).
 
         Parameters
         ----------
         X : array-like of shape (n_samples, ...)
             Rows of any rank, in an ndarray, memmap, DataFrame, Series, sparse matrix, tensor or
-            list. Only rows are taken: values may be of any type.
+            list. Values may be of any type, as only rows are taken; `InstanceDependentNoise`
+            alone looks into them, and needs numbers.
         y : array-like of shape (n_samples,), (n_samples, 1) or (n_samples, n_classes)
             True labels of any kind that can be sorted, or one-hot rows. At least two classes.
+        meta_mask : array-like of shape (n_samples,), bool, default=None
+            Marks trusted rows, which keep their labels and are never left out. Rates, exact
+            numbers and class sizes are those of the other rows. All rows may be marked; then
+            nothing changes.
 
         Returns
         -------
         X : same type as given
-            The rows kept. A sampler that only changes labels returns the object it was given.
+            The rows kept, in their order. A sampler that only changes labels returns the object it
+            was given.
         y : same type as given
             Their labels after corruption.
 
         Raises
         ------
         TypeError
-            If a parameter has the wrong type, or the labels cannot be sorted.
+            If a parameter has the wrong type, the labels cannot be sorted, or `meta_mask` is not
+            boolean.
         ValueError
             If a parameter is out of range, lengths differ, or `y` does not hold two classes.
         """
         codes = self._check_data(X, y)
+        mask = _mask_of(meta_mask, len(codes))
         self._check_params()
         generator = local_random_state(self.random_state)
-        indices, new_codes = self._resample(X, codes, generator)
+        free = np.flatnonzero(~mask)
+        taken, free_codes = self._resample(X, free, codes[free], generator)
+        indices, new_codes = put_back(taken, free_codes, codes, mask)
+        if self._keeps_rows:
+            self.noise_mask_ = new_codes != codes
+            self.noise_rate_ = float(self.noise_mask_.sum() / max(1, len(free)))
+        self._record(mask)
         self.sample_indices_ = indices
         self.sampling_strategy_ = self._count_by_class(new_codes)
         X_out = X if self._keeps_rows else take_rows(X, indices)
@@ -115,13 +143,23 @@ class BaseSampler(OneToOneFeatureMixin, BaseEstimator):
 
     @abstractmethod
     def _check_params(self) -> None:
-        """Check the parameters against `classes_`; draw nothing."""
+        """Check the parameters against `classes_`; take nothing from `random_state`."""
+
+    def _check_unmarked(self, X: Any, rows: IntArray, codes: IntArray) -> None:
+        """Check what depends on the unmarked rows, as `_resample` gets them and does by itself."""
+
+    def _record(self, mask: BoolArray) -> None:
+        """Bring what `_resample` recorded of unmarked rows into the order of all, `mask` (n,)."""
 
     @abstractmethod
     def _resample(
-        self, X: Any, codes: IntArray, generator: np.random.RandomState
+        self, X: Any, rows: IntArray, codes: IntArray, generator: np.random.RandomState
     ) -> tuple[IntArray, IntArray]:
-        """Return the rows to keep (m,) and their codes (m,) after corruption."""
+        """Return which of `rows` to keep, as positions (m,), and their codes (m,) afterwards.
+
+        `rows` (n,) are the numbers in X of the unmarked rows, `codes` (n,) their classes, of which
+        some may be missing; n may be 0.
+        """
 
     def _check_data(self, X: Any, y: Any) -> IntArray:
         """Check (X, y), set `classes_` and the feature attributes, return the codes (n,)."""
@@ -147,6 +185,10 @@ class BaseSampler(OneToOneFeatureMixin, BaseEstimator):
     def _count_by_class(self, codes: IntArray) -> dict[Any, int]:
         counts = np.bincount(codes, minlength=len(self.classes_))
         return dict(zip(self.classes_.tolist(), counts.tolist(), strict=True))
+
+
+def _mask_of(meta_mask: Any, n: int) -> BoolArray:
+    return np.zeros(n, dtype=bool) if meta_mask is None else check_mask(meta_mask, n, "meta_mask")
 
 
 def _is_table(X: Any) -> bool:

@@ -7,12 +7,11 @@ from inspect import signature
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import clone
 
 from skgdw._rows import IntArray, join_rows, n_rows, take_rows
 
-BoolArray = NDArray[np.bool_]
+from ._mask import BoolArray, check_mask
 
 # Origin of a row that is no row of the input, or not known to be one.
 UNKNOWN = -1
@@ -25,22 +24,6 @@ class Corrupted(NamedTuple):
     y: Any
     origin: IntArray
     samplers: list[tuple[str, Any]]
-
-
-def check_mask(mask: Any, n: int, name: str) -> BoolArray:
-    """Return a mask of rows as an array (n,), or raise."""
-    rows = np.asarray(mask.detach().cpu() if hasattr(mask, "detach") else mask)
-    if rows.dtype.kind != "b":
-        raise TypeError(
-            f"`{name}` must be boolean; got dtype {rows.dtype}; row numbers become a mask by "
-            "mask = np.zeros(len(X), bool); mask[rows] = True."
-        )
-    if rows.shape != (n,):
-        raise ValueError(
-            f"`{name}` must have one entry for each row of X, shape ({n},); got {rows.shape}; "
-            "mark the rows of this X."
-        )
-    return rows
 
 
 def corrupt(

@@ -21,7 +21,8 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from skgdw._rows import IntArray, check_same_length, local_random_state, n_rows
 
-from ._chain import carry, check_mask, corrupt, is_mask
+from ._chain import carry, corrupt, is_mask
+from ._mask import check_mask
 from ._sampler_params import SamplerParams, check_samplers
 
 Method = Callable[..., Any]
@@ -70,7 +71,8 @@ class CorruptedClassifier(ClassifierMixin, MetaEstimatorMixin, SamplerParams):
         The fitted classifier.
     corruption_ : list of (str, sampler)
         Names and fitted samplers, with what these record of the rows they got, such as
-        ``noise_mask_``. Samplers that know no ``meta_mask`` got no trusted row.
+        ``noise_mask_``: of all rows, False at trusted ones, in the samplers of this package. Those
+        that know no ``meta_mask`` got no trusted row, and record nothing of it.
     sample_indices_ : ndarray of shape (n_train,), dtype int
         For each row that `estimator_` was fitted on the row of X it came from; -1 where a sampler
         made the row up, or does not say.

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
+import copy
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from skgdw._rows import IntArray, rows_by_class
-from skgdw.exceptions import NoiseNotLearnableWarning
+from skgdw._rows import IntArray, local_random_state, rows_by_class
 
 from ._base import BaseSampler
-from ._transition import FloatArray, check_transition_matrix, transition_matrix
+from ._given_matrix import check_transition_matrix
+from ._relabel import check_exact, largest_remainder, warn_if_truth_is_hidden
+from ._transition import FloatArray, transition_matrix
 
 
 class LabelNoise(BaseSampler):
@@ -23,15 +25,23 @@ class LabelNoise(BaseSampler):
 
     Parameters
     ----------
-    kind : {"uniform", "symmetric", "pair"}, default="uniform"
+    kind : {"uniform", "symmetric", "pair", "flip1", "flip2"}, default="uniform"
         Kind of noise, see :func:`transition_matrix`. At the same `noise_rate`, "uniform" changes
-        fewer labels than "symmetric": it may draw the true label again.
+        fewer labels than "symmetric": it may draw the true label again. "flip1" and "flip2" draw
+        one or two other classes for each class to be confused with, from `random_state`: the same
+        at every rate.
     noise_rate : float, default=0.4
         Strength of the noise, a fraction in [0, 1].
-    transition_matrix : array-like of shape (n_classes, n_classes), default=None
+    transition_matrix : array-like of shape (n_classes, n_classes), DataFrame or dict, default=None
         The matrix T itself, in place of `kind` and `noise_rate`, which are then ignored. Rows are
-        true classes, columns given ones, both in the order of `classes_`; rows sum to 1. A matrix
-        with columns as true classes, such as cleanlab's ``noise_matrix``, must be transposed.
+        true classes, columns given ones; rows sum to 1. A matrix with columns as true classes,
+        such as cleanlab's ``noise_matrix``, must be transposed.
+
+        - An array is in the order of `classes_`.
+        - A DataFrame has the classes as its index and as its columns, in any order. Labels that
+          are no classes are refused, the default 0, 1, ... among them: pass ``to_numpy()`` then.
+        - A dict ``{true class: {given class: probability}}`` may leave out classes without noise,
+          labels never given, and a class itself, which then gets what is missing to 1.
     exact : bool, default=False
         If False, each row's label is drawn by itself, so that the realised rate varies about its
         expectation. If True, the n_i rows of class i are shared out over the labels in the
@@ -47,9 +57,10 @@ class LabelNoise(BaseSampler):
     transition_matrix_ : ndarray of shape (n_classes, n_classes), dtype float64
         The matrix in use.
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
-        True where the label given differs from the true one.
+        True where the label given differs from the true one. Trusted rows, marked by `meta_mask`,
+        have an entry too, False.
     noise_rate_ : float
-        Realised share of changed labels.
+        Realised share of changed labels among the rows that are not trusted; 0 if all are.
     sample_indices_ : ndarray of shape (n_samples,), dtype int
         Row of the input each row of the output came from: all, in their order.
     sampling_strategy_ : dict
@@ -63,10 +74,11 @@ class LabelNoise(BaseSampler):
     -----
     NoiseNotLearnableWarning
         By `fit_resample`, if another label is at least as frequent as the true one in some class
-        (listed).
+        (listed) that has rows to corrupt.
 
     See Also
     --------
+    InstanceDependentNoise : Noise that depends on the row too.
     ClassImbalance : Make classes uneven; apply it before the noise.
     transition_matrix : The matrix of each kind.
 
@@ -89,11 +101,15 @@ class LabelNoise(BaseSampler):
     (2, 0.2)
     >>> noise.sampling_strategy_
     {'cat': 5, 'dog': 5}
+
+    Every fifth cat is taken for a dog:
+
+    >>> LabelNoise(transition_matrix={"cat": {"dog": 0.2}}).fit(X, y).transition_matrix_
+    array([[0.8, 0.2],
+           [0. , 1. ]])
     """
 
     transition_matrix_: FloatArray
-    noise_mask_: NDArray[np.bool_]
-    noise_rate_: float
 
     _keeps_rows = True
 
@@ -102,7 +118,7 @@ class LabelNoise(BaseSampler):
         *,
         kind: str = "uniform",
         noise_rate: float = 0.4,
-        transition_matrix: ArrayLike | None = None,
+        transition_matrix: ArrayLike | Mapping[Any, Mapping[Any, float]] | None = None,
         exact: bool = False,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
@@ -113,37 +129,26 @@ class LabelNoise(BaseSampler):
         self.random_state = random_state
 
     def _check_params(self) -> None:
-        if self.transition_matrix is None:
-            matrix = transition_matrix(self.kind, len(self.classes_), self.noise_rate)
-        else:
-            matrix = check_transition_matrix(self.transition_matrix, self.classes_)
-        if not isinstance(self.exact, bool | np.bool_):
-            raise TypeError(f"`exact` must be a bool; got {self.exact!r}; pass True or False.")
+        # A copy: what `fit` draws must not be missing from `fit_resample`.
+        matrix = self._matrix(copy.deepcopy(local_random_state(self.random_state)))
+        check_exact(self.exact)
         self.transition_matrix_ = matrix
 
-    def _resample(
-        self, X: Any, codes: IntArray, generator: np.random.RandomState
-    ) -> tuple[IntArray, IntArray]:
-        self._warn_if_truth_is_hidden()
-        share_out = _share_out_exactly if self.exact else _draw
-        new_codes = share_out(codes, self.transition_matrix_, generator)
-        self.noise_mask_ = new_codes != codes
-        self.noise_rate_ = float(self.noise_mask_.mean())
-        return np.arange(len(codes)), new_codes
+    def _matrix(self, generator: np.random.RandomState) -> FloatArray:
+        if self.transition_matrix is not None:
+            return check_transition_matrix(self.transition_matrix, self.classes_)
+        return transition_matrix(
+            self.kind, len(self.classes_), self.noise_rate, random_state=generator
+        )
 
-    def _warn_if_truth_is_hidden(self) -> None:
-        others = self.transition_matrix_.copy()
-        np.fill_diagonal(others, -np.inf)
-        # A tie hides the truth too; rounding must not decide whether there is one.
-        hidden = np.diagonal(self.transition_matrix_) <= others.max(axis=1) + 1e-12
-        if hidden.any():
-            warnings.warn(
-                "`transition_matrix` must give each true class its own label most often for the "
-                "noise to be learnable; got another label at least as often for "
-                f"{self.classes_[hidden].tolist()}; lower the noise rate.",
-                NoiseNotLearnableWarning,
-                stacklevel=4,
-            )
+    def _resample(
+        self, X: Any, rows: IntArray, codes: IntArray, generator: np.random.RandomState
+    ) -> tuple[IntArray, IntArray]:
+        if self.transition_matrix is None:
+            self.transition_matrix_ = self._matrix(generator)
+        warn_if_truth_is_hidden(self.transition_matrix_, codes, self.classes_, "transition_matrix")
+        share_out = _share_out_exactly if self.exact else _draw
+        return np.arange(len(codes)), share_out(codes, self.transition_matrix_, generator)
 
 
 def _draw(codes: IntArray, matrix: FloatArray, generator: np.random.RandomState) -> IntArray:
@@ -168,16 +173,6 @@ def _share_out_exactly(
         tie_order = generator.permutation(len(matrix))
         shuffled = generator.permutation(rows)
         shares = len(rows) * (matrix[i] / matrix[i].sum())
-        counts = _largest_remainder(shares, len(rows), tie_order)
+        counts = largest_remainder(shares, len(rows), tie_order)
         new_codes[shuffled] = np.repeat(np.arange(len(matrix)), counts)
     return new_codes
-
-
-def _largest_remainder(shares: FloatArray, total: int, tie_order: IntArray) -> IntArray:
-    """Round `shares` (c,) to integers that sum to `total`; equal remainders go by `tie_order`."""
-    # 0.29 * 100 must count as 29, and equal remainders must compare as equal.
-    shares = np.round(shares, 9)
-    counts = np.floor(shares).astype(np.intp)
-    order = np.lexsort((tie_order, -np.round(shares - counts, 9)))
-    counts[order[: total - int(counts.sum())]] += 1
-    return counts

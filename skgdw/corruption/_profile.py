@@ -16,7 +16,7 @@ def class_sizes(head: int, divisors: NDArray[np.float64]) -> IntArray:
 
 
 def largest_head(available: IntArray, divisors: NDArray[np.float64]) -> int:
-    """Return the largest size of the head for which every class has enough rows."""
+    """Return the largest size of the head for which every class, of one or more, has the rows."""
     # head / divisor rounds to at most `available` as long as it is below available + 1/2; from
     # just above, so that the rounding of the product does not matter.
     head = int(np.floor((available + 0.5) * divisors).min()) + 1
@@ -26,7 +26,7 @@ def largest_head(available: IntArray, divisors: NDArray[np.float64]) -> int:
 
 
 def _exponential(n_classes: int, ratio: float) -> NDArray[np.float64]:
-    exponents = np.arange(n_classes) / (n_classes - 1)
+    exponents = np.arange(n_classes) / max(1, n_classes - 1)
     return np.asarray(np.power(ratio, exponents), dtype=np.float64)
 
 

@@ -9,13 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skgdw._rows import local_random_state
+
 FloatArray = NDArray[np.float64]
 
-# Rows of probabilities written down by hand or in float32 miss 1 by less than this.
-_SUM_TOLERANCE = 1e-6
 
-
-def transition_matrix(kind: str, n_classes: int, noise_rate: float) -> FloatArray:
+def transition_matrix(
+    kind: str,
+    n_classes: int,
+    noise_rate: float,
+    *,
+    random_state: int | np.random.RandomState | None = None,
+) -> FloatArray:
     r"""Return the transition matrix of a kind of label noise.
 
     Entry (i, j) is the probability that a row of true class i is given label j: rows are true
@@ -26,15 +31,22 @@ def transition_matrix(kind: str, n_classes: int, noise_rate: float) -> FloatArra
     - ``"symmetric"``: with probability p the label is drawn from the c - 1 other classes, so that
       p of the labels change; used in [3]_.
     - ``"pair"``: with probability p class i is given label i + 1, the last class label 0 [3]_.
+    - ``"flip1"``: with probability p class i is given the label of one other class, drawn once for
+      each i, so that several classes may share it; used in the code of [1]_, [2]_.
+    - ``"flip2"``: the same with two other classes, p / 2 each; used in the code of [1]_, [2]_.
 
     Parameters
     ----------
-    kind : {"uniform", "symmetric", "pair"}
+    kind : {"uniform", "symmetric", "pair", "flip1", "flip2"}
         Kind of noise.
     n_classes : int
-        Number of classes, at least 2.
+        Number of classes, at least 2; for "flip2" at least 3.
     noise_rate : float
         The p above, a fraction in [0, 1].
+    random_state : int, RandomState or None, default=None
+        Seed of the classes that "flip1" and "flip2" draw; the other kinds draw nothing. The same
+        seed draws the same classes at every rate, and :class:`LabelNoise` the same as this
+        function. None draws anew each time. Numpy's global state is not used.
 
     Returns
     -------
@@ -46,7 +58,7 @@ def transition_matrix(kind: str, n_classes: int, noise_rate: float) -> FloatArra
     TypeError
         If `n_classes` or `noise_rate` is not a number.
     ValueError
-        If `kind` is unknown or a number is out of range.
+        If `kind` is unknown, a number is out of range, or "flip2" gets fewer than three classes.
 
     References
     ----------
@@ -69,17 +81,31 @@ def transition_matrix(kind: str, n_classes: int, noise_rate: float) -> FloatArra
     array([[0.75, 0.25, 0.  ],
            [0.  , 0.75, 0.25],
            [0.25, 0.  , 0.75]])
+    >>> transition_matrix("flip1", 3, 0.2, random_state=0)
+    array([[0.8, 0. , 0.2],
+           [0.2, 0.8, 0. ],
+           [0.2, 0. , 0.8]])
     """
-    if not isinstance(kind, str) or kind not in _KINDS:
+    kinds = sorted([*_KINDS, *_N_FLIP_TARGETS])
+    if not isinstance(kind, str) or kind not in kinds:
         raise ValueError(
-            f"`kind` must be one of {sorted(_KINDS)}; got {kind!r}; for other noise pass a matrix "
+            f"`kind` must be one of {kinds}; got {kind!r}; for other noise pass a matrix "
             "of your own as `transition_matrix=` to LabelNoise."
         )
     if isinstance(n_classes, bool) or not isinstance(n_classes, int | np.integer):
         raise TypeError(f"`n_classes` must be an integer; got {n_classes!r}; pass for instance 10.")
     if n_classes < 2:
         raise ValueError(f"`n_classes` must be at least 2; got {n_classes}; add classes.")
-    return _KINDS[kind](int(n_classes), check_noise_rate(noise_rate))
+    rate = check_noise_rate(noise_rate)
+    if kind in _KINDS:
+        return _KINDS[kind](int(n_classes), rate)
+    n_targets = _N_FLIP_TARGETS[kind]
+    if n_classes <= n_targets:
+        raise ValueError(
+            f"`n_classes` must be at least {n_targets + 1} for the kind {kind!r}; got {n_classes}; "
+            "use 'flip1', or add classes."
+        )
+    return _flip(int(n_classes), rate, n_targets, local_random_state(random_state))
 
 
 def check_noise_rate(noise_rate: Any) -> float:
@@ -96,48 +122,6 @@ def check_noise_rate(noise_rate: Any) -> float:
     return rate
 
 
-def check_transition_matrix(matrix: Any, classes: NDArray[Any]) -> FloatArray:
-    """Return `matrix` as float64 (c, c), rows = true classes in the order of `classes`."""
-    n_classes = len(classes)
-    try:
-        checked = np.array(matrix, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"`transition_matrix` must be an array of numbers; got {type(matrix).__name__}; "
-            f"pass {n_classes} rows of {n_classes} probabilities."
-        ) from error
-    if checked.shape != (n_classes, n_classes):
-        raise ValueError(
-            f"`transition_matrix` must have shape ({n_classes}, {n_classes}), one row and one "
-            f"column per class of {classes.tolist()}; got shape {checked.shape}; "
-            "add or remove rows and columns."
-        )
-    sums = checked.sum(axis=1)
-    row_misses = ~np.isclose(sums, 1, rtol=0, atol=_SUM_TOLERANCE)
-    columns_fit = np.allclose(checked.sum(axis=0), 1, rtol=0, atol=_SUM_TOLERANCE)
-    found = [
-        f"{value:.6g} in row {i} (class {label!r}), column {j}"
-        for i, label in enumerate(classes.tolist())
-        for j, value in enumerate(checked[i].tolist())
-        if value < 0
-    ] + [
-        f"row {i} (class {label!r}) with sum {sums[i]:.6g}"
-        for i, label in enumerate(classes.tolist())
-        if row_misses[i]
-    ]
-    if found:
-        remedy = (
-            "this looks like cleanlab's noise_matrix (columns = true class); pass its transpose"
-            if row_misses.any() and columns_fit
-            else "make the probabilities of each true class add up to 1, they are never rescaled"
-        )
-        raise ValueError(
-            "`transition_matrix` must have non-negative entries and rows that sum to 1; got "
-            f"{'; '.join(found)}; {remedy}."
-        )
-    return checked
-
-
 def _uniform(n_classes: int, rate: float) -> FloatArray:
     return (1 - rate) * np.eye(n_classes) + rate / n_classes
 
@@ -151,8 +135,22 @@ def _pair(n_classes: int, rate: float) -> FloatArray:
     return (1 - rate) * np.eye(n_classes) + rate * np.roll(np.eye(n_classes), 1, axis=1)
 
 
+def _flip(
+    n_classes: int, rate: float, n_targets: int, generator: np.random.RandomState
+) -> FloatArray:
+    matrix = (1 - rate) * np.eye(n_classes)
+    for i in range(n_classes):
+        # The same draws for any number of targets: that of "flip1" is one of those of "flip2".
+        others = generator.permutation(n_classes - 1)[:n_targets]
+        matrix[i, others + (others >= i)] = rate / n_targets
+    return matrix
+
+
 _KINDS: dict[str, Callable[[int, float], FloatArray]] = {
     "pair": _pair,
     "symmetric": _symmetric,
     "uniform": _uniform,
 }
+
+# To how many classes, drawn at random, each class goes.
+_N_FLIP_TARGETS = {"flip1": 1, "flip2": 2}

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from imblearn.datasets import make_imbalance
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 
@@ -52,6 +53,29 @@ def test_sizes_follow_the_profile_as_large_as_they_can(counts, profile, ratio, s
     assert_array_equal(imbalance.sample_indices_, rows)
     assert (np.diff(rows) > 0).all()
     assert_array_equal(y_kept, y[rows])
+
+
+@settings(max_examples=100)
+@given(class_counts, profiles, st.floats(1, 1e12), st.randoms(use_true_random=False), seeds)
+def test_no_class_is_lost_whatever_the_order(counts, profile, ratio, random, seed):
+    order = random.sample(range(len(counts)), len(counts))
+    for class_order in (order, "random"):
+        imbalance, y, rows, y_kept = unbalance(
+            counts,
+            profile=profile,
+            imbalance_ratio=ratio,
+            class_order=class_order,
+            random_state=seed,
+        )
+        from_head = imbalance.class_order_.tolist()
+        assert sorted(from_head) == list(range(len(counts)))
+        if class_order is order:
+            assert from_head == order
+        sizes = np.bincount(y_kept, minlength=len(counts))
+        assert sizes.min() >= 1
+        wanted = wanted_sizes(profile, sizes[from_head[0]], ratio, len(counts))
+        assert sizes[from_head].tolist() == wanted
+        assert_array_equal(y_kept, y[rows])
 
 
 @given(st.integers(1, 60), st.integers(2, 8), profiles, ratios)
@@ -157,6 +181,28 @@ def test_global_random_state_is_left_alone(seed):
         ({"class_order": ["0", "1", "2"]}, ValueError, r"missing \[0, 1, 2\]; unknown \['0', "),
         ({"class_order": "shuffle"}, ValueError, "must be None, 'random' or .*got 'shuffle';"),
         ({"class_order": 3}, ValueError, "must be None, 'random' or .*got 3;"),
+        (
+            {"sampling_strategy": 0.5},
+            TypeError,
+            "must be None, a dict .*; got 0.5; pass a dict, or",
+        ),
+        ({"sampling_strategy": "auto"}, TypeError, "`sampling_strategy` must .*; got 'auto';"),
+        (
+            {"sampling_strategy": lambda y: [1, 1]},
+            TypeError,
+            r"must return a dict .*; got \[1, 1\]; return for instance \{0: 10\}",
+        ),
+        (
+            {"sampling_strategy": {0: 3, "x": 1, 1: 0, 2: -1}},
+            ValueError,
+            r"from 1 to as many .*; got 3 for 0 with 2 rows; unknown class 'x'; 0 for 1 with 2 rows"
+            r"; -1 for 2 with 2 rows; choose at most \{0: 2, 1: 2, 2: 2\}, or leave classes out",
+        ),
+        (
+            {"sampling_strategy": lambda y: {0: 1.0, 1: True, 2: "1"}},
+            ValueError,
+            "got 1.0, no integer, for 0; True, no integer, for 1; '1', no integer, for 2; choose",
+        ),
     ],
 )
 def test_parameters_are_checked_when_used(params, error, match):
@@ -164,3 +210,79 @@ def test_parameters_are_checked_when_used(params, error, match):
     for method in (imbalance.fit, imbalance.fit_resample):
         with pytest.raises(error, match=match):
             method(np.zeros(6), [0, 1, 2] * 2)
+
+
+# --- sizes asked for ------------------------------------------------------------------------------
+
+
+@settings(max_examples=100)
+@given(class_counts, st.data(), st.booleans(), seeds)
+def test_sizes_asked_for_are_given(counts, data, is_callable, seed):
+    asked = {
+        np.int64(k): data.draw(st.integers(1, n))
+        for k, n in enumerate(counts)
+        if data.draw(st.booleans())
+    }
+    imbalance, y, rows, y_kept = unbalance(
+        counts, sampling_strategy=(lambda y: asked) if is_callable else asked, random_state=seed
+    )
+    sizes = [asked.get(k, n) for k, n in enumerate(counts)]
+    assert np.bincount(y_kept, minlength=len(counts)).tolist() == sizes
+    assert imbalance.sampling_strategy_ == dict(enumerate(sizes))
+    assert imbalance.imbalance_ratio_ == max(sizes) / min(sizes)
+    by_size = sorted(range(len(counts)), key=lambda k: -sizes[k])
+    assert imbalance.class_order_.tolist() == by_size
+    assert_array_equal(imbalance.sample_indices_, rows)
+    assert (np.diff(rows) > 0).all()
+    assert_array_equal(y_kept, y[rows])
+
+
+def test_profile_ratio_and_order_are_ignored_beside_a_strategy():
+    imbalance = ClassImbalance(
+        profile="?", imbalance_ratio=0, class_order="?", sampling_strategy={"b": 2}, random_state=0
+    )
+    imbalance.fit_resample(np.zeros(12), ["a", "b", "c"] * 4)
+    assert imbalance.sampling_strategy_ == {"a": 4, "b": 2, "c": 4}
+    assert imbalance.class_order_.tolist() == ["a", "c", "b"]
+
+
+def test_the_callable_gets_the_labels():
+    seen = []
+
+    def halve(y):
+        seen.append(y)
+        labels, counts = np.unique(y, return_counts=True)
+        return dict(zip(labels, counts // 2, strict=True))
+
+    y = ["a", "b", "b", "a", "b", "b"]
+    imbalance = ClassImbalance(sampling_strategy=halve, random_state=0)
+    _, y_kept = imbalance.fit_resample(np.zeros(6), y)
+    assert sorted(y_kept) == ["a", "b", "b"]
+    assert_array_equal(seen, [y])
+    assert clone(imbalance).sampling_strategy is halve
+
+
+def test_the_strategy_is_a_parameter_like_others():
+    asked = {0: 3}
+    imbalance = ClassImbalance().set_params(sampling_strategy=asked)
+    assert clone(imbalance).get_params()["sampling_strategy"] == asked
+    imbalance.fit_resample(np.zeros(20), [0, 1] * 10)
+    assert imbalance.sampling_strategy is asked
+    assert asked == {0: 3}
+
+
+def test_rows_kept_for_a_small_number_are_kept_for_a_larger_one():
+    few, many = (
+        unbalance([40, 40, 40], sampling_strategy={0: n, 2: 50 - n}, random_state=0)[2:]
+        for n in (10, 20)
+    )
+    for label, (fewer, more) in {0: (few, many), 2: (many, few), 1: (few, many)}.items():
+        assert set(fewer[0][fewer[1] == label]) <= set(more[0][more[1] == label])
+
+
+def test_sizes_are_those_of_make_imbalance():
+    X, y = np.arange(90.0).reshape(90, 1), np.arange(90) % 3
+    asked = {0: 5, 2: 11}
+    _, y_theirs = make_imbalance(X, y, sampling_strategy=asked, random_state=0)
+    _, y_ours = ClassImbalance(sampling_strategy=asked, random_state=0).fit_resample(X, y)
+    assert_array_equal(np.bincount(y_ours), np.bincount(y_theirs))

@@ -155,15 +155,16 @@ def test_every_row_is_as_likely_to_change(exact):
     assert abs(deviation).max() < 5 * np.sqrt(0.3 * 0.7 / n_seeds)
 
 
+@pytest.mark.parametrize("kind", ["uniform", "flip2"])
 @pytest.mark.parametrize("seed", [0, None])
-def test_global_random_state_is_left_alone(seed):
+def test_global_random_state_is_left_alone(kind, seed):
     y = labels_of([50] * 4)
     np.random.seed(3)  # noqa: NPY002 (the state under test)
     before = np.random.get_state()[1].copy()  # noqa: NPY002
-    first = corrupt(y, random_state=seed)[1]
+    first = corrupt(y, kind=kind, random_state=seed)[1]
     assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
     np.random.seed(3)  # noqa: NPY002
-    same = (corrupt(y, random_state=seed)[1] == first).all()
+    same = (corrupt(y, kind=kind, random_state=seed)[1] == first).all()
     assert same == (seed is not None)
 
 
@@ -212,3 +213,66 @@ def test_parameters_are_checked_when_used(params, error, match):
 def test_kind_and_rate_are_ignored_beside_a_matrix():
     _, y = corrupt(labels_of([3, 3]), kind="?", noise_rate=7, transition_matrix=np.eye(2))
     assert_array_equal(y, labels_of([3, 3]))
+
+
+# --- flips ----------------------------------------------------------------------------------------
+
+flips = pytest.mark.parametrize("kind", ["flip1", "flip2"])
+
+
+@flips
+@pytest.mark.parametrize("exact", [False, True])
+def test_flips_go_to_the_same_classes_at_every_rate(kind, exact):
+    y = labels_of([200] * 6)
+    low, high = (
+        corrupt(y, kind=kind, noise_rate=rate, exact=exact, random_state=4)[0]
+        for rate in (0.2, 0.4)
+    )
+    assert_array_equal(low.transition_matrix_ > 0, high.transition_matrix_ > 0)
+    expected = transition_matrix(kind, 6, 0.4, random_state=4)
+    assert_array_equal(high.transition_matrix_, expected)
+    other = corrupt(y, kind=kind, noise_rate=0.4, random_state=5)[0]
+    assert (other.transition_matrix_ != expected).any()
+    if not exact:
+        assert not (low.noise_mask_ & ~high.noise_mask_).any()
+
+
+@flips
+def test_flips_give_the_labels_in_the_matrix(kind):
+    y = labels_of([50] * 5)
+    noise, y_noisy = corrupt(y, kind=kind, noise_rate=0.4, exact=True, random_state=0)
+    counts = np.array([np.bincount(y_noisy[y == i], minlength=5) for i in range(5)])
+    assert_array_equal(counts, np.round(50 * noise.transition_matrix_).astype(int))
+    assert noise.noise_rate_ == 0.4
+
+
+@flips
+def test_fit_takes_nothing_from_a_generator(kind):
+    X, y = np.zeros(90), labels_of([30] * 3)
+    outputs = []
+    for fits_first in (False, True):
+        noise = LabelNoise(kind=kind, random_state=np.random.RandomState(6))
+        if fits_first:
+            matrix = noise.fit(X, y).transition_matrix_
+        outputs.append(noise.fit_resample(X, y)[1])
+    assert_array_equal(outputs[0], outputs[1])
+    assert_array_equal(noise.transition_matrix_, matrix)
+    seeded = LabelNoise(kind=kind, random_state=6).fit_resample(X, y)[1]
+    assert_array_equal(seeded, outputs[0])
+    # The generator goes on, as with the other kinds.
+    assert (noise.fit_resample(X, y)[1] != outputs[0]).any()
+
+
+def test_flip2_needs_three_classes():
+    noise = LabelNoise(kind="flip2")
+    for method in (noise.fit, noise.fit_resample):
+        with pytest.raises(ValueError, match="at least 3 for the kind 'flip2'; got 2; use 'flip1'"):
+            method(np.zeros(6), ["a", "b"] * 3)
+
+
+@pytest.mark.parametrize(("kind", "limit"), [("flip1", 0.5), ("flip2", 2 / 3)])
+def test_flips_hide_the_truth_from_some_rate_on(kind, limit):
+    y = labels_of([5] * 4)
+    corrupt(y, kind=kind, noise_rate=limit - 0.01, random_state=0)
+    with pytest.warns(NoiseNotLearnableWarning, match=r"for \[0, 1, 2, 3\]; lower"):
+        corrupt(y, kind=kind, noise_rate=limit, random_state=0)

@@ -13,7 +13,7 @@ from scipy import sparse
 from sklearn.utils import get_tags
 
 import skgdw.corruption
-from skgdw.corruption import ClassImbalance, LabelNoise
+from skgdw.corruption import ClassImbalance, InstanceDependentNoise, LabelNoise
 
 N = 60
 CODES = np.arange(N) % 3
@@ -28,7 +28,12 @@ def imbalance(**params):
     return ClassImbalance(imbalance_ratio=4, random_state=0, **params)
 
 
-SAMPLERS = [noise, imbalance]
+def instance_noise(**params):
+    return InstanceDependentNoise(random_state=0, **params)
+
+
+SAMPLERS = [noise, imbalance, instance_noise]
+OF_ANY_ROWS = [noise, imbalance]
 
 
 def frame():
@@ -40,23 +45,40 @@ def frame():
     return pd.DataFrame(columns, index=[f"row {i}" for i in range(N)])
 
 
+def numbers():
+    columns = {
+        "a": np.arange(N, dtype=np.float32),
+        "b": np.arange(N, dtype=np.int8),
+        "c": pd.array(np.arange(N) % 7, dtype="Int64"),
+    }
+    return pd.DataFrame(columns, index=[f"row {i}" for i in range(N)])
+
+
 def memmap(folder):
     path = folder / "x.dat"
     np.arange(2.0 * N).reshape(N, 2).tofile(path)
     return np.memmap(path, mode="r", dtype=np.float64, shape=(N, 2))
 
 
+def read_only():
+    X = np.arange(2 * N, dtype=np.int16).reshape(N, 2)
+    X.flags.writeable = False
+    return X
+
+
 ROWS = {
     "table": lambda _: np.arange(2.0 * N).reshape(N, 2),
     "images": lambda _: np.arange(N * 12, dtype=np.uint8).reshape(N, 3, 2, 2),
     "vector": lambda _: np.arange(N),
-    "texts": lambda _: np.array([f"text {i}" for i in range(N)], dtype=object),
     "memmap": memmap,
-    "list": lambda _: [[i, str(i)] for i in range(N)],
-    "list of texts": lambda _: [f"text {i}" for i in range(N)],
+    "read-only": lambda _: read_only(),
+    "video": lambda _: np.arange(N * 8, dtype=np.float16).reshape(N, 1, 2, 2, 2),
+    "nested list": lambda _: [[[i, 0], [1, i]] for i in range(N)],
+    "list": lambda _: [[i, i % 7] for i in range(N)],
     "tuple": lambda _: tuple(range(N)),
-    "frame": lambda _: frame(),
-    "series": lambda _: frame()["c"],
+    "frame": lambda _: numbers(),
+    "sparse frame": lambda _: pd.DataFrame(np.eye(N)).astype(pd.SparseDtype(float, 0)),
+    "series": lambda _: numbers()["c"],
     "tensor": lambda _: torch.arange(N * 4).reshape(N, 2, 2).to(torch.float16),
     **{
         form: lambda _, form=form: sparse.random_array(
@@ -64,6 +86,20 @@ ROWS = {
         )
         for form in ("csr", "csc", "coo", "lil", "dok")
     },
+    **{
+        f"{form} matrix": lambda _, form=form: sparse.random(
+            N, 5, density=0.4, format=form, dtype=np.float32, rng=np.random.RandomState(0)
+        )
+        for form in ("csr", "csc", "coo")
+    },
+}
+
+ROWS_OF_OTHERS = {
+    "texts": lambda _: np.array([f"text {i}" for i in range(N)], dtype=object),
+    "mixed list": lambda _: [[i, str(i)] for i in range(N)],
+    "list of texts": lambda _: [f"text {i}" for i in range(N)],
+    "mixed frame": lambda _: frame(),
+    "series of texts": lambda _: frame()["c"],
 }
 
 
@@ -76,8 +112,15 @@ def plain(data, rows=slice(None)):
     return np.asarray(data)[rows].tolist()
 
 
-@pytest.mark.parametrize("make", SAMPLERS)
-@pytest.mark.parametrize("make_rows", ROWS.values(), ids=ROWS)
+@pytest.mark.parametrize(
+    ("make", "make_rows"),
+    [
+        pytest.param(make, make_rows, id=f"{name}-{make.__name__}")
+        for makers, all_rows in ((SAMPLERS, ROWS), (OF_ANY_ROWS, ROWS_OF_OTHERS))
+        for name, make_rows in all_rows.items()
+        for make in makers
+    ],
+)
 def test_rows_come_back_in_kind(make, make_rows, tmp_path):
     X = make_rows(tmp_path)
     before = copy.deepcopy(plain(X))
@@ -89,8 +132,10 @@ def test_rows_come_back_in_kind(make, make_rows, tmp_path):
     assert getattr(X_out, "format", None) == getattr(X, "format", None)
     assert plain(X_out) == plain(X, sampler.sample_indices_)
     assert plain(X) == before
-    if make is noise:
-        assert X_out is X
+    if hasattr(X, "iloc"):
+        assert_array_equal(X_out.index, X.index[sampler.sample_indices_])
+        assert getattr(X_out, "name", None) == getattr(X, "name", None)
+    assert (X_out is X) == (make is not imbalance)
 
 
 def test_frame_keeps_index_columns_and_dtypes():
@@ -142,7 +187,7 @@ def classes_of(y):
     return np.unique(values, return_inverse=True)[1]
 
 
-@pytest.mark.parametrize("make", [noise, lambda: noise(exact=True), imbalance])
+@pytest.mark.parametrize("make", [*SAMPLERS, lambda: noise(exact=True)])
 @pytest.mark.parametrize("y", LABELS.values(), ids=LABELS)
 def test_labels_come_back_in_kind(make, y):
     before = copy.deepcopy(y)
@@ -166,9 +211,10 @@ def test_labels_come_back_in_kind(make, y):
     )
 
 
-def test_labels_are_not_shared_with_the_input_or_each_other():
+@pytest.mark.parametrize("make", [noise, instance_noise])
+def test_labels_are_not_shared_with_the_input_or_each_other(make):
     y = np.eye(2, dtype=int)[np.arange(20) % 2].tolist()
-    _, y_out = noise().fit_resample(np.zeros(20), y)
+    _, y_out = make().fit_resample(np.zeros(20), y)
     assert len({id(row) for row in [*y, *y_out]}) == 40
 
 
@@ -211,7 +257,7 @@ def test_rows_are_checked(make, X):
 @pytest.mark.parametrize("make", SAMPLERS)
 def test_fit_checks_and_draws_nothing(make):
     sampler = make()
-    assert sampler.fit(frame(), NAMES[CODES]) is sampler
+    assert sampler.fit(numbers(), NAMES[CODES]) is sampler
     assert sampler.classes_.tolist() == NAMES.tolist()
     assert sampler.feature_names_in_.tolist() == ["a", "b", "c"]
     assert not hasattr(sampler, "sample_indices_")
@@ -220,11 +266,12 @@ def test_fit_checks_and_draws_nothing(make):
 @pytest.mark.parametrize("make", SAMPLERS)
 def test_feature_names_are_those_of_the_last_table(make):
     sampler = make()
-    sampler.fit_resample(frame(), CODES)
+    sampler.fit_resample(numbers(), CODES)
     assert sampler.get_feature_names_out().tolist() == ["a", "b", "c"]
     sampler.fit_resample([[1, 2]] * N, CODES)
     assert sampler.get_feature_names_out().tolist() == ["x0", "x1"]
-    for X in (np.zeros((N, 1, 2, 2)), ["text"] * N, [np.zeros((2, 2))] * N, [[[1]]] * N):
+    texts = [["text"] * N] if make in OF_ANY_ROWS else []
+    for X in (np.zeros((N, 1, 2, 2)), *texts, [np.zeros((2, 2))] * N, [[[1]]] * N):
         sampler.fit_resample(X, CODES)
         with pytest.raises(ValueError, match="`X` must have two dimensions for its features to"):
             sampler.get_feature_names_out()
@@ -237,6 +284,7 @@ def test_tags_have_what_imbalanced_learn_reads(make):
     assert tags.input_tags.dataframe
     assert tags.sampler_tags.sample_indices
     assert tags.target_tags.required
+    assert tags.input_tags.string == tags.input_tags.allow_nan == (make in OF_ANY_ROWS)
 
 
 def test_nothing_but_numpy_and_scikit_learn_is_imported():

@@ -1,17 +1,19 @@
-"""Transition matrices: known values, and every complaint about a matrix of the user's."""
+"""Transition matrices: known values, what is drawn in them, and bad arguments."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
-from skgdw.corruption import LabelNoise, transition_matrix
+from skgdw.corruption import transition_matrix
 
 KINDS = ["pair", "symmetric", "uniform"]
+FLIPS = {"flip1": 1, "flip2": 2}
+seeds = st.integers(0, 2**32 - 1)
 
 
-@given(st.sampled_from(KINDS), st.integers(2, 30), st.floats(0, 1))
+@given(st.sampled_from([*KINDS, *FLIPS]), st.integers(3, 30), st.floats(0, 1))
 def test_rows_are_probabilities(kind, n_classes, rate):
     matrix = transition_matrix(kind, n_classes, rate)
     assert matrix.shape == (n_classes, n_classes)
@@ -40,7 +42,48 @@ def test_symmetric_spreads_over_the_other_classes():
     )
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@given(st.sampled_from(list(FLIPS)), st.integers(3, 12), st.floats(0.01, 1), seeds)
+def test_flips_share_the_rate_among_drawn_classes(kind, n_classes, rate, seed):
+    matrix = transition_matrix(kind, n_classes, rate, random_state=seed)
+    others = matrix[~np.eye(n_classes, dtype=bool)].reshape(n_classes, n_classes - 1)
+    assert_array_equal((others > 0).sum(axis=1), FLIPS[kind])
+    assert_allclose(others[others > 0], rate / FLIPS[kind], atol=1e-12)
+    assert_allclose(np.diagonal(matrix), 1 - rate, atol=1e-12)
+    again = transition_matrix(kind, n_classes, 1.0, random_state=np.random.RandomState(seed))
+    assert_array_equal(again > 0, (matrix > 0) & ~np.eye(n_classes, dtype=bool))
+
+
+@given(st.integers(3, 12), seeds)
+def test_the_class_of_flip1_is_one_of_those_of_flip2(n_classes, seed):
+    one, two = (transition_matrix(kind, n_classes, 1.0, random_state=seed) > 0 for kind in FLIPS)
+    assert (two | ~one).all()
+
+
+@pytest.mark.parametrize("kind", FLIPS)
+def test_flips_draw_all_other_classes_alike(kind):
+    n_seeds = 600
+    matrices = [transition_matrix(kind, 4, 1.0, random_state=seed) > 0 for seed in range(n_seeds)]
+    share = FLIPS[kind] / 3
+    bound = 5 * np.sqrt(share * (1 - share) / n_seeds)
+    deviation = np.mean(matrices, axis=0) - share * (1 - np.eye(4))
+    assert abs(deviation).max() < bound
+    # Classes draw on their own, so that two may go to the same one.
+    assert any(matrix.sum(axis=0).max() > FLIPS[kind] for matrix in matrices)
+
+
+def test_flips_without_a_seed_are_drawn_anew_and_not_from_the_global_state():
+    np.random.seed(3)  # noqa: NPY002 (the state under test)
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    first, second = (transition_matrix("flip1", 30, 0.4) for _ in range(2))
+    assert (first != second).any()
+    assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+
+
+def test_two_classes_flip_into_each_other():
+    assert_allclose(transition_matrix("flip1", 2, 0.3, random_state=0), [[0.7, 0.3], [0.3, 0.7]])
+
+
+@pytest.mark.parametrize("kind", [*KINDS, *FLIPS])
 def test_no_noise_is_the_identity(kind):
     assert np.array_equal(transition_matrix(kind, 5, 0.0), np.eye(5))
 
@@ -48,9 +91,12 @@ def test_no_noise_is_the_identity(kind):
 @pytest.mark.parametrize(
     ("args", "error", "match"),
     [
-        (("unif", 3, 0.4), ValueError, r"`kind` must be one of \['pair'.*got 'unif'; .*matrix"),
+        (("unif", 3, 0.4), ValueError, r"`kind` must be one of \['flip1'.*got 'unif'; .*matrix"),
         ((None, 3, 0.4), ValueError, "`kind` must be one of .*got None"),
         (("pair", 1, 0.4), ValueError, "`n_classes` must be at least 2; got 1"),
+        (("flip2", 2, 0.4), ValueError, "at least 3 for the kind 'flip2'; got 2; use 'flip1', or"),
+        (("flip1", 1, 0.4), ValueError, "`n_classes` must be at least 2; got 1"),
+        (("flip2", 3, 40), ValueError, "`noise_rate` must lie in"),
         (("pair", 3.0, 0.4), TypeError, "`n_classes` must be an integer; got 3.0"),
         (("pair", True, 0.4), TypeError, "`n_classes` must be an integer; got True"),
         (("pair", 3, 40), ValueError, r"`noise_rate` must lie in \[0, 1\]; got 40.0; .*per cent"),
@@ -63,51 +109,3 @@ def test_no_noise_is_the_identity(kind):
 def test_bad_arguments(args, error, match):
     with pytest.raises(error, match=match):
         transition_matrix(*args)
-
-
-def fit_with_matrix(matrix):
-    y = ["a", "b", "c"] * 4
-    return LabelNoise(transition_matrix=matrix, random_state=0).fit(np.zeros((12, 1)), y)
-
-
-def test_given_matrix_is_used_as_it_is():
-    matrix = [[0.8, 0.2, 0.0], [0.1, 0.9, 0.0], [0.0, 0.3333333, 0.6666666]]
-    fitted = fit_with_matrix(matrix).transition_matrix_
-    assert fitted.tolist() == matrix
-
-
-@pytest.mark.parametrize(
-    ("matrix", "error", "match"),
-    [
-        (np.eye(2), ValueError, r"shape \(3, 3\).*\['a', 'b', 'c'\]; got shape \(2, 2\); add"),
-        (np.ones((3, 2)) / 2, ValueError, r"got shape \(3, 2\)"),
-        (np.ones(3), ValueError, r"got shape \(3,\)"),
-        ("half", TypeError, "`transition_matrix` must be an array of numbers; got str; pass 3"),
-        ([[1, 0], [1]], TypeError, "must be an array of numbers; got list"),
-        (
-            [[0.9, 0.2, 0], [0, 1, 0], [0.5, 0, 0.4]],
-            ValueError,
-            r"got row 0 \(class 'a'\) with sum 1.1; row 2 \(class 'c'\) with sum 0.9; make",
-        ),
-        (
-            [[1.5, -0.5, 0], [0, 1, 0], [0, -0.25, 1.25]],
-            ValueError,
-            r"got -0.5 in row 0 \(class 'a'\), column 1; -0.25 in row 2 \(class 'c'\), column 1;",
-        ),
-        (
-            [[float("nan"), 1, 0], [0, 1, 0], [0, 0, 1]],
-            ValueError,
-            r"row 0 \(class 'a'\) with sum nan",
-        ),
-    ],
-)
-def test_bad_matrix(matrix, error, match):
-    with pytest.raises(error, match=match):
-        fit_with_matrix(matrix)
-
-
-def test_cleanlab_orientation_is_recognised():
-    noise_matrix = np.array([[0.8, 0.3, 0.0], [0.2, 0.7, 0.0], [0.0, 0.0, 1.0]])
-    with pytest.raises(ValueError, match=r"cleanlab's noise_matrix .*; pass its transpose"):
-        fit_with_matrix(noise_matrix)
-    fit_with_matrix(noise_matrix.T)
