@@ -106,7 +106,14 @@ def local_random_state(
     """Return a generator; None gives a fresh one where scikit-learn gives numpy's global one."""
     if random_state is None:
         return np.random.RandomState()
-    generator: np.random.RandomState = check_random_state(random_state)
+    try:
+        generator: np.random.RandomState = check_random_state(random_state)
+    except ValueError as error:
+        is_int = isinstance(random_state, int | np.integer)
+        raise (ValueError if is_int else TypeError)(
+            "`random_state` must be None, an int from 0 to 2**32 - 1 or a numpy RandomState; got "
+            f"{random_state!r}; pass an int, or np.random.RandomState(seed)."
+        ) from error
     return generator
 
 
@@ -114,26 +121,34 @@ def _as_label_vector(y: Any) -> NDArray[Any]:
     """Return `y` as a vector (n,) of labels; one-hot rows become column numbers."""
     values = y.detach().cpu() if hasattr(y, "detach") else y
     values = values.toarray() if hasattr(values, "tocsr") else values
+    if str(getattr(values, "dtype", None)) == "torch.bfloat16":  # numpy has no such type
+        values = values.float()
+    if isinstance(values, np.ma.MaskedArray):  # numpy would forget the mask
+        is_masked = np.ma.getmaskarray(values)
+        _check_present(np.asarray(is_masked.any(axis=tuple(range(1, values.ndim)))))
     try:
         labels = np.asarray(values)
     except ValueError as error:
         raise ValueError(
             "`y` must hold one label per row; got rows of unequal length; pass a flat sequence."
         ) from error
-    if labels.ndim == 1:
-        # numpy would turn the number 1 and the text "1" into one class
-        if labels.dtype.kind in "US" and not all(isinstance(v, (str, bytes)) for v in values):
-            raise _mixed_labels(values)
-    elif labels.ndim == 2 and labels.shape[1] == 1:
+    if labels.dtype.kind in "US":
+        # numpy would turn the number 1 and the text "1" into one class, and NaN into a text.
+        as_given = np.asarray(values, dtype=object)
+        if not all(isinstance(label, str | bytes) for label in as_given.ravel()):
+            labels = as_given
+    if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     elif _is_one_hot(labels):
         labels = labels.argmax(axis=1)
-    else:
+    elif labels.ndim != 1:
         raise ValueError(
             "`y` must hold one label per row, as a vector, a column or one-hot rows; got shape "
             f"{labels.shape}; multilabel and multioutput targets are not supported."
         )
-    _check_discrete(labels, y)
+    _check_present(_find_missing(labels, y))
+    if labels.dtype.kind == "f":
+        _check_whole(labels)
     return labels
 
 
@@ -143,22 +158,36 @@ def _is_one_hot(labels: NDArray[Any]) -> bool:
     return bool(np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all())
 
 
-def _check_discrete(labels: NDArray[Any], y: Any) -> None:
+def _find_missing(labels: NDArray[Any], y: Any) -> NDArray[np.bool_]:
+    """Tell which of `labels` (n,), those of `y`, are missing."""
     if hasattr(y, "isna"):
-        missing = np.asarray(y.isna()).reshape(-1)
-    elif labels.dtype.kind == "f":
-        missing = np.isnan(labels)
-    elif labels.dtype.kind == "O":
-        missing = np.array([v is None or (isinstance(v, float) and v != v) for v in labels], bool)
-    else:
-        return
+        return np.asarray(y.isna(), dtype=bool).reshape(-1)
+    if labels.dtype.kind in "fcmM":
+        return np.asarray(np.isnan(labels))
+    if labels.dtype.kind == "O":
+        return np.array([_is_missing(label) for label in labels], dtype=bool)
+    return np.zeros(len(labels), dtype=bool)
+
+
+def _is_missing(label: Any) -> bool:
+    """Tell None from labels, and what is not equal to itself: NaN, NaT, NA."""
+    try:
+        return label is None or bool(label != label)
+    except TypeError:  # NA will not even say that it differs
+        return True
+    except ValueError:  # an array, of which there is no order either
+        return False
+
+
+def _check_present(missing: NDArray[np.bool_]) -> None:
     if missing.any():
         raise ValueError(
             f"`y` must have a label in every row; got {int(missing.sum())} missing, the first in "
             f"row {int(missing.argmax())}; drop or label these rows."
         )
-    if labels.dtype.kind != "f":
-        return
+
+
+def _check_whole(labels: NDArray[Any]) -> None:
     fractional = labels[~(np.isfinite(labels) & (labels == np.floor(labels)))]
     if fractional.size:
         raise ValueError(

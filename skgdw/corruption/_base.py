@@ -60,6 +60,7 @@ class BaseSampler(OneToOneFeatureMixin, BaseEstimator):
         codes = self._check_data(X, y)
         mask = _mask_of(meta_mask, len(codes))
         self._check_params()
+        local_random_state(self.random_state)
         free = np.flatnonzero(~mask)
         self._check_unmarked(X, free, codes[free])
         return self

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import get_config
 from sklearn.base import ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.pipeline import Pipeline
 from sklearn.utils import Tags, get_tags
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
@@ -147,7 +148,11 @@ class CorruptedClassifier(ClassifierMixin, MetaEstimatorMixin, SamplerParams):
         meta_mask : array-like of shape (n_samples,), bool, default=None
             Marks trusted rows: they are kept, with their labels, and the mask goes on to the
             estimator, if it takes one, in step with rows dropped and added. Samplers that know no
-            ``meta_mask`` get the other rows alone. A pipeline's ``<step>__meta_mask`` acts alike.
+            ``meta_mask`` get the other rows alone.
+
+            For a step of a pipeline pass ``<step>__meta_mask``, which acts alike, while metadata
+            routing is off, and under routing ``meta_mask``, the only name it then knows. Pipelines
+            of :func:`skgdw.model_selection.make_meta_pipeline` take ``meta_mask`` in both cases.
         **fit_params
             Parameters of the estimator's `fit`. ``X_meta`` and ``y_meta`` pass as they are. What
             else has an entry for each row of X, such as ``sample_weight``, loses and repeats
@@ -164,9 +169,10 @@ class CorruptedClassifier(ClassifierMixin, MetaEstimatorMixin, SamplerParams):
             If the estimator has no ``fit``, samplers have no ``fit_resample`` (all are named) or
             return no pair, or a mask is not boolean.
         ValueError
-            If names of samplers are not unique, lengths differ, a mask leaves nothing to corrupt,
-            or an entry for each row cannot be carried along because a sampler does not record
-            ``sample_indices_``. Samplers and the estimator raise their own.
+            If names of samplers are not unique, lengths differ, a mask leaves nothing to corrupt
+            or cannot reach a pipeline's step, or an entry for each row cannot be carried along
+            because a sampler does not record ``sample_indices_``. Samplers and the estimator raise
+            their own.
         """
         _check_estimator(self.estimator)
         samplers = check_samplers(self.corruption)
@@ -193,6 +199,8 @@ class CorruptedClassifier(ClassifierMixin, MetaEstimatorMixin, SamplerParams):
         given = fit_params if meta_mask is None else {**fit_params, "meta_mask": meta_mask}
         if get_config()["enable_metadata_routing"]:
             return dict(process_routing(self, "fit", **given)["estimator"]["fit"])
+        if meta_mask is not None:
+            _check_pipeline(self.estimator)
         return dict(given if _takes_mask(self.estimator) else fit_params)
 
     @_if_estimator_has("predict")
@@ -300,6 +308,25 @@ def _check_estimator(estimator: Any) -> None:
 def _as_rows(data: Any) -> Any:
     """Return `data`, as an array where it can do nothing but become one."""
     return data if hasattr(data, "__len__") or not hasattr(data, "__array__") else np.asarray(data)
+
+
+def _check_pipeline(estimator: Any) -> None:
+    """Raise if steps of a pipeline take ``meta_mask``, which does not reach them unrouted."""
+    if not isinstance(estimator, Pipeline) or not estimator.steps:
+        return
+    # A pipeline with a fit of its own, such as that of make_meta_pipeline, may route by itself.
+    if type(estimator).fit.__module__.partition(".")[0] not in ("sklearn", "imblearn"):
+        return
+    names = [name for name, step in estimator.steps if _takes_mask(step)]
+    if names:
+        # By name it is sure to reach the last step; imbalanced-learn keeps it from a sampler.
+        by_name = names == [estimator.steps[-1][0]]
+        raise ValueError(
+            "`meta_mask` must be routed to the steps of a pipeline, and metadata routing is off; "
+            f"got a {type(estimator).__name__} with steps that take it, {names}; "
+            f"{f'pass {names[0]}__meta_mask instead, or ' if by_name else ''}switch routing on by "
+            "sklearn.set_config(enable_metadata_routing=True)."
+        )
 
 
 def _takes_mask(estimator: Any) -> bool:

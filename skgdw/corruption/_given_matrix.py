@@ -25,8 +25,10 @@ def check_transition_matrix(matrix: Any, classes: NDArray[Any]) -> FloatArray:
     if hasattr(matrix, "iloc") and hasattr(matrix, "columns"):
         matrix = _align_frame(matrix, known)
     n_classes = len(known)
+    is_tensor = hasattr(matrix, "detach")
     try:
-        checked = np.array(matrix, dtype=np.float64)
+        plain = np.asarray(matrix.detach().cpu().double()) if is_tensor else matrix
+        checked = np.array(plain, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise TypeError(
             f"`transition_matrix` must be an array of numbers; got {type(matrix).__name__}; "
@@ -135,10 +137,15 @@ def _row_faults(
 
 
 def _remedy(matrix: FloatArray, has_diagonal: BoolArray) -> str:
-    columns_fit = not _misses(matrix.sum(axis=0), has_diagonal).any()
-    if _misses(matrix.sum(axis=1), has_diagonal).any() and columns_fit:
+    """Say what to do about faults of rows, by whether the columns would do for rows."""
+    columns_fit = (matrix >= 0).all() and not _misses(matrix.sum(axis=0), has_diagonal).any()
+    # A class that has no entry at all is kept, whichever way the matrix is read.
+    is_whole = has_diagonal | ~(matrix.any(axis=0) | matrix.any(axis=1))
+    if columns_fit and is_whole.all():
         return "this looks like cleanlab's noise_matrix (columns = true class); pass its transpose"
-    return "make the probabilities of each true class add up to 1, they are never rescaled"
+    if columns_fit:
+        return "correct these sums, or, if the outer keys are given labels, transpose the dict"
+    return "make the probabilities of each true class non-negative, with sum 1: none is rescaled"
 
 
 def _misses(sums: FloatArray, has_diagonal: BoolArray) -> BoolArray:

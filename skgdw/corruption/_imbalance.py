@@ -201,7 +201,8 @@ def _order_codes(class_order: Any, classes: NDArray[Any]) -> IntArray | None:
     if isinstance(class_order, str) and class_order == "random":
         return None
     known = classes.tolist()
-    if isinstance(class_order, str) or not hasattr(class_order, "__iter__"):
+    is_single = isinstance(class_order, str) or getattr(class_order, "ndim", 1) == 0
+    if is_single or not hasattr(class_order, "__iter__"):
         given, found = [], [repr(class_order)]
     else:
         given = [plain_label(label) for label in class_order]

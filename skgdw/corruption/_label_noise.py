@@ -13,7 +13,8 @@ from skgdw._rows import IntArray, local_random_state, rows_by_class
 
 from ._base import BaseSampler
 from ._given_matrix import check_transition_matrix
-from ._relabel import check_exact, largest_remainder, warn_if_truth_is_hidden
+from ._relabel import check_exact, warn_if_truth_is_hidden
+from ._rounding import changes_by_class, largest_remainder
 from ._transition import FloatArray, transition_matrix
 
 
@@ -44,9 +45,10 @@ class LabelNoise(BaseSampler):
           labels never given, and a class itself, which then gets what is missing to 1.
     exact : bool, default=False
         If False, each row's label is drawn by itself, so that the realised rate varies about its
-        expectation. If True, the n_i rows of class i are shared out over the labels in the
-        numbers n_i T[i, j], rounded to sum to n_i by largest remainder (ties drawn), and only
-        which rows change is random.
+        expectation. If True, numbers are fixed and only which rows change is random. Of the n_i
+        rows of class i, n_i T[i, j] get label j, rounded up or down: first the sum of all changes
+        is rounded half up, then the changes of each class and of each label in it by largest
+        remainder (ties drawn), adding what the label is owed by the rounding in other classes.
     random_state : int, RandomState or None, default=None
         Seed of the draw. None draws anew each time. Numpy's global state is not used.
 
@@ -146,7 +148,8 @@ class LabelNoise(BaseSampler):
     ) -> tuple[IntArray, IntArray]:
         if self.transition_matrix is None:
             self.transition_matrix_ = self._matrix(generator)
-        warn_if_truth_is_hidden(self.transition_matrix_, codes, self.classes_, "transition_matrix")
+        name = "noise_rate" if self.transition_matrix is None else "transition_matrix"
+        warn_if_truth_is_hidden(self.transition_matrix_, codes, self.classes_, name)
         share_out = _share_out_exactly if self.exact else _draw
         return np.arange(len(codes)), share_out(codes, self.transition_matrix_, generator)
 
@@ -166,13 +169,21 @@ def _draw(codes: IntArray, matrix: FloatArray, generator: np.random.RandomState)
 def _share_out_exactly(
     codes: IntArray, matrix: FloatArray, generator: np.random.RandomState
 ) -> IntArray:
-    """Give each class's rows its labels in fixed numbers."""
-    new_codes = codes.copy()
-    for i, rows in enumerate(rows_by_class(codes, len(matrix))):
-        # Always the same draws, so that another rate changes the numbers but not the order.
-        tie_order = generator.permutation(len(matrix))
-        shuffled = generator.permutation(rows)
-        shares = len(rows) * (matrix[i] / matrix[i].sum())
-        counts = largest_remainder(shares, len(rows), tie_order)
-        new_codes[shuffled] = np.repeat(np.arange(len(matrix)), counts)
+    """Change fixed numbers of each class's rows, to each of the other labels in fixed numbers."""
+    n_classes = len(matrix)
+    by_class = rows_by_class(codes, n_classes)
+    shares = matrix / matrix.sum(axis=1, keepdims=True)
+    np.fill_diagonal(shares, 0)
+    shares *= np.array([len(rows) for rows in by_class])[:, None]
+    # Always the same draws, so that another rate changes the numbers but not the order.
+    class_order = generator.permutation(n_classes)
+    n_changes = changes_by_class(shares.sum(axis=1), class_order).tolist()
+    new_codes, owed = codes.copy(), np.zeros(n_classes)
+    for i in class_order.tolist():
+        tie_order = generator.permutation(n_classes)
+        changed = generator.permutation(by_class[i])[: n_changes[i]]
+        # What rounding keeps from a label in one class, the label gets in the next.
+        counts = largest_remainder(shares[i], n_changes[i], tie_order, owed)
+        owed += shares[i] - counts
+        new_codes[changed] = np.repeat(np.arange(n_classes), counts)
     return new_codes

@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 
 from skgdw._rows import IntArray
 
+from ._rounding import round_half_up
+
 
 def class_sizes(head: int, divisors: NDArray[np.float64]) -> IntArray:
     """Return the class sizes (c,), head to tail: rounded half up, at least one."""
-    return np.maximum(np.floor(head / divisors + 0.5), 1).astype(np.intp)
+    return np.maximum(round_half_up(head / divisors), 1)
 
 
 def largest_head(available: IntArray, divisors: NDArray[np.float64]) -> int:

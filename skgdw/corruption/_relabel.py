@@ -1,4 +1,4 @@
-"""What the samplers that give wrong labels share: exact numbers, and a warning of hidden truth."""
+"""What the samplers that give wrong labels share: a check, and a warning of hidden truth."""
 
 from __future__ import annotations
 
@@ -20,23 +20,13 @@ def check_exact(exact: Any) -> None:
         raise TypeError(f"`exact` must be a bool; got {exact!r}; pass True or False.")
 
 
-def largest_remainder(shares: FloatArray, total: int, tie_order: IntArray) -> IntArray:
-    """Round `shares` (c,) to integers that sum to `total`; equal remainders go by `tie_order`."""
-    # 0.29 * 100 must count as 29, and equal remainders must compare as equal.
-    shares = np.round(shares, 9)
-    counts = np.floor(shares).astype(np.intp)
-    order = np.lexsort((tie_order, -np.round(shares - counts, 9)))
-    counts[order[: total - int(counts.sum())]] += 1
-    return counts
-
-
 def warn_if_truth_is_hidden(
     matrix: FloatArray, codes: IntArray, classes: NDArray[Any], name: str
 ) -> None:
     """Warn of classes that have rows but not, by `matrix` (c, c), their own label most often.
 
-    `name` is what set the matrix. For a sampler's `_resample`: points at the caller of
-    `fit_resample`.
+    `name` is the parameter that set the matrix. For a sampler's `_resample`: points at the caller
+    of `fit_resample`.
     """
     others = matrix.copy()
     np.fill_diagonal(others, -np.inf)
@@ -44,10 +34,12 @@ def warn_if_truth_is_hidden(
     hidden = np.diagonal(matrix) <= others.max(axis=1) + 1e-12
     hidden &= np.isin(np.arange(len(hidden)), codes)
     if hidden.any():
+        is_rate = name == "noise_rate"
+        remedy = "lower the noise rate" if is_rate else "lower the probabilities of other labels"
         warnings.warn(
             f"`{name}` must give each true class its own label most often for the "
             "noise to be learnable; got another label at least as often for "
-            f"{classes[hidden].tolist()}; lower the noise rate.",
+            f"{classes[hidden].tolist()}; {remedy}.",
             NoiseNotLearnableWarning,
             stacklevel=4,
         )

@@ -56,7 +56,7 @@ def transition_matrix(
     Raises
     ------
     TypeError
-        If `n_classes` or `noise_rate` is not a number.
+        If `n_classes` or `noise_rate` is not a number, or `random_state` no seed.
     ValueError
         If `kind` is unknown, a number is out of range, or "flip2" gets fewer than three classes.
 
@@ -97,6 +97,7 @@ def transition_matrix(
     if n_classes < 2:
         raise ValueError(f"`n_classes` must be at least 2; got {n_classes}; add classes.")
     rate = check_noise_rate(noise_rate)
+    generator = local_random_state(random_state)
     if kind in _KINDS:
         return _KINDS[kind](int(n_classes), rate)
     n_targets = _N_FLIP_TARGETS[kind]
@@ -105,7 +106,7 @@ def transition_matrix(
             f"`n_classes` must be at least {n_targets + 1} for the kind {kind!r}; got {n_classes}; "
             "use 'flip1', or add classes."
         )
-    return _flip(int(n_classes), rate, n_targets, local_random_state(random_state))
+    return _flip(int(n_classes), rate, n_targets, generator)
 
 
 def check_noise_rate(noise_rate: Any) -> float:

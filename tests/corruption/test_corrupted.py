@@ -6,6 +6,7 @@ import pytest
 import sklearn
 import torch
 from imblearn.over_sampling import SMOTE, RandomOverSampler
+from imblearn.pipeline import make_pipeline as make_imblearn_pipeline
 from imblearn.under_sampling import RandomUnderSampler
 from numpy.testing import assert_array_equal
 from scipy import sparse
@@ -17,10 +18,11 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from classifier_cases import blobs, global_random_states
+from classifier_cases import blobs, global_random_states, quick
 from corruption_cases import FOLDS, MASK, N, Plain, Watch, X, Y, by_number, imbalance, noise
 from skgdw._rows import n_rows, take_rows
 from skgdw.corruption import CorruptedClassifier
+from skgdw.model_selection import make_meta_pipeline
 
 
 def drop_first(sampler, X, y):
@@ -221,6 +223,53 @@ def test_the_mask_is_left_out_where_the_estimator_has_no_use_for_it(routing):
 def test_estimators_without_routing_are_no_obstacle():
     noisy = CorruptedClassifier(AdaBoostClassifier(n_estimators=2), noise())
     assert noisy.fit(X, Y, meta_mask=MASK).predict(X).shape == (N,)
+
+
+@pytest.mark.parametrize("make", [make_pipeline, make_imblearn_pipeline])
+@pytest.mark.parametrize("model", [Watch(), quick("auto")], ids=["any", "ours"])
+def test_a_pipeline_gets_the_mask_by_name_or_by_routing(make, model):
+    noisy = CorruptedClassifier(make(StandardScaler(), clone(model)), noise())
+    name = type(model).__name__.lower()
+    by_name = {f"{name}__meta_mask": MASK}
+    with pytest.raises(
+        ValueError,
+        match=rf"^`meta_mask` must be routed .*; got a Pipeline with steps that take it, \['{name}"
+        rf"'\]; pass {name}__meta_mask instead, or switch routing on by sklearn.set_config\(",
+    ):
+        noisy.fit(X, Y, meta_mask=MASK)
+
+    # What the text advises works, and routing takes nothing else.
+    def marked(fitted):
+        inner = fitted.estimator_[-1]
+        return inner.mask_ if isinstance(inner, Watch) else np.isnan(inner.row_weights_)
+
+    assert_array_equal(marked(noisy.fit(X, Y, **by_name)), MASK)
+    with sklearn.config_context(enable_metadata_routing=True):
+        if isinstance(model, Watch):
+            noisy.estimator[-1].set_fit_request(meta_mask=True)
+        assert_array_equal(marked(noisy.fit(X, Y, meta_mask=MASK)), MASK)
+        with pytest.raises(TypeError, match=f"{name}__meta_mask"):
+            noisy.fit(X, Y, **by_name)
+
+
+def test_a_sampler_in_a_pipeline_gets_the_mask_by_routing_alone():
+    inner = make_imblearn_pipeline(noise(), GaussianNB())
+    noisy = CorruptedClassifier(inner, imbalance())
+    with pytest.raises(
+        ValueError, match=r"steps that take it, \['labelnoise'\]; switch routing on by sklearn.set"
+    ):
+        noisy.fit(X, Y, meta_mask=MASK)
+    with sklearn.config_context(enable_metadata_routing=True):
+        noisy.fit(X, Y, meta_mask=MASK)
+    changed = noisy.estimator_[0].noise_mask_
+    assert changed.any()
+    assert not changed[MASK[noisy.sample_indices_]].any()
+
+
+def test_a_pipeline_that_routes_by_itself_gets_the_mask(routing):
+    pipe = make_meta_pipeline(StandardScaler(), quick("auto"))
+    noisy = CorruptedClassifier(pipe, noise()).fit(X, Y, meta_mask=MASK)
+    assert_array_equal(np.isnan(noisy.estimator_[-1].row_weights_), MASK)
 
 
 def test_a_sampler_that_takes_the_mask_gets_it():

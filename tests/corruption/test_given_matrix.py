@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -23,6 +24,10 @@ def test_given_matrix_is_used_as_it_is():
     matrix = [[0.8, 0.2, 0.0], [0.1, 0.9, 0.0], [0.0, 0.3333333, 0.6666666]]
     fitted = fit_with_matrix(matrix).transition_matrix_
     assert fitted.tolist() == matrix
+    tensor = torch.tensor(matrix, dtype=torch.float64, requires_grad=True)
+    assert fit_with_matrix(tensor).transition_matrix_.tolist() == matrix
+    halves = torch.tensor([[0.5, 0.5, 0], [0, 1, 0], [0, 0, 1]], dtype=torch.bfloat16)
+    assert fit_with_matrix(halves).transition_matrix_.tolist() == halves.tolist()
 
 
 @pytest.mark.parametrize(
@@ -204,7 +209,6 @@ def test_bad_dict(mapping, error, match):
     [
         {"a": {"a": 0.8, "b": 0.3}, "b": {"a": 0.2, "b": 0.7}, "c": {"c": 1.0}},
         {"a": {"a": 0.8, "b": 0.3}, "b": {"a": 0.2, "b": 0.7}},
-        {"b": {"a": 0.6, "c": 0.6}},  # where the class itself is left out, by a sum above 1
     ],
 )
 def test_cleanlab_orientation_is_recognised_in_a_dict(mapping):
@@ -215,3 +219,32 @@ def test_cleanlab_orientation_is_recognised_in_a_dict(mapping):
         for true_label, value in row.items():
             transposed.setdefault(true_label, {})[given_label] = value
     assert_allclose(fit_with_matrix(transposed).transition_matrix_.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize(
+    "mapping",
+    [
+        {"a": {"b": 0.6, "c": 0.6}},
+        {"b": {"a": 0.6, "c": 0.6}, "a": {"a": 0.4}},
+        {"a": {"a": 0.5, "b": 0.2}, "b": {"a": 0.5}},
+    ],
+)
+def test_a_dict_without_diagonals_may_be_wrong_in_two_ways(mapping):
+    match = "; correct these sums, or, if the outer keys are given labels, transpose the dict.$"
+    with pytest.raises(ValueError, match=match):
+        fit_with_matrix(mapping)
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        [[1.2, -0.2, 0], [-0.2, 1.2, 0.2], [0, 0, 0.8]],  # columns that sum to 1, but for the sign
+        [[0.5, -0.5, 0], [0.5, 1.5, 0], [0, 0, 1]],
+        {"a": {"b": -0.5, "c": 1.75}},
+        {"a": {"b": 0.6, "c": 1.2}},
+    ],
+)
+def test_plain_mistakes_are_not_taken_for_the_other_orientation(matrix):
+    match = "; make the probabilities of each true class non-negative, with sum 1: none is resc"
+    with pytest.raises(ValueError, match=match):
+        fit_with_matrix(matrix)

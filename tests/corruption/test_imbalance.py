@@ -25,7 +25,8 @@ def wanted_sizes(profile, n_max, ratio, n_classes):
             size = n_max / ratio ** (k / (n_classes - 1))
         else:
             size = n_max if k < math.ceil(n_classes / 2) else n_max / ratio
-        sizes.append(max(1, math.floor(size + 0.5)))
+        # 24 / 32**0.8 is 1.5, whatever floating point makes of it.
+        sizes.append(max(1, math.floor(round(size, 9) + 0.5)))
     return sizes
 
 
@@ -90,6 +91,9 @@ def test_head_of_balanced_classes_keeps_all_rows(n, n_classes, profile, ratio):
     [
         ("exp", [100] * 3, 100, [100, 10, 1]),
         ("exp", [100, 100], 8, [100, 13]),  # 12.5 goes up
+        ("exp", [24] * 6, 32, [24, 12, 6, 3, 2, 1]),  # 1.5 too, though computed as 1.4999...
+        ("exp", [30] * 5 + [1], 32, [30, 15, 8, 4, 2, 1]),
+        ("exp", [100] * 4 + [1, 9], 32, [23, 12, 6, 3, 1, 1]),  # a head of 24 would ask for 2
         ("step", [100] * 5, 10, [100, 100, 100, 10, 10]),
         ("step", [100] * 4, 10, [100, 100, 10, 10]),
         ("exp", [1000, 1000, 5], 100, [549, 55, 5]),  # a small tail scales all down
@@ -181,6 +185,12 @@ def test_global_random_state_is_left_alone(seed):
         ({"class_order": ["0", "1", "2"]}, ValueError, r"missing \[0, 1, 2\]; unknown \['0', "),
         ({"class_order": "shuffle"}, ValueError, "must be None, 'random' or .*got 'shuffle';"),
         ({"class_order": 3}, ValueError, "must be None, 'random' or .*got 3;"),
+        (
+            {"class_order": np.array("random")},
+            ValueError,
+            r"; got array\('random', .*\); order the",
+        ),
+        ({"class_order": np.array(2)}, ValueError, r"must be None, .*; got array\(2\); order the"),
         (
             {"sampling_strategy": 0.5},
             TypeError,

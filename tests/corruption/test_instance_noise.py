@@ -112,13 +112,25 @@ def test_attributes_say_what_was_done(counts, rate, std, seed, exact):
     assert_allclose(kept, expected, atol=1e-12)
 
 
-@pytest.mark.parametrize("rate", [0.05, 0.4, 0.9])
-def test_rates_of_rows_are_a_cut_normal(rate):
+@pytest.mark.parametrize(
+    ("rate", "mean"),
+    [
+        (1e-9, 0.080),
+        (0.01, 0.084),
+        (0.05, 0.101),
+        (0.1, 0.129),
+        (0.2, 0.206),
+        (0.4, 0.4),
+        (0.9, 0.871),
+    ],
+)
+def test_rates_of_rows_are_a_cut_normal(rate, mean):
     X, y = table([2000] * 3)
     noise, _ = corrupt(X, y, noise_rate=rate, random_state=0)
     cut = truncnorm(-rate / 0.1, (1 - rate) / 0.1, loc=rate, scale=0.1)
+    assert round(cut.mean(), 3) == mean  # as the docstring says
     assert kstest(noise.row_noise_rate_, cut.cdf).pvalue > 1e-3
-    bound = 5 * np.sqrt(rate * (1 - rate) / len(y))
+    bound = 5 * np.sqrt(mean * (1 - mean) / len(y))
     assert abs(noise.noise_rate_ - cut.mean()) < bound
 
 

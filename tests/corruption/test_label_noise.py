@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 
@@ -58,20 +59,62 @@ def test_attributes_say_what_was_done(counts, kind, rate, seed):
     assert_array_equal(noise.transition_matrix_, transition_matrix(kind, len(counts), rate))
 
 
-@settings(max_examples=60)
-@given(class_counts, kinds, learnable_rates, seeds)
-def test_exact_counts_are_the_largest_remainder(counts, kind, rate, seed):
+def given_and_expected(y, exact_noise, y_noisy):
+    """Numbers of changed labels by true and given class, as they are and as the matrix has them."""
+    n_classes = len(exact_noise.classes_)
+    counts = np.zeros((n_classes, n_classes), dtype=int)
+    np.add.at(counts, (y, y_noisy), 1)
+    expected = np.bincount(y)[:, None] * exact_noise.transition_matrix_
+    is_other = ~np.eye(n_classes, dtype=bool)
+    return counts * is_other, expected * is_other
+
+
+@settings(max_examples=100)
+@given(class_counts, st.sampled_from(["pair", "symmetric", "uniform", None]), st.data(), seeds)
+def test_exact_numbers_are_rounded_as_a_whole_and_then_by_class(counts, kind, data, seed):
     y = labels_of(counts)
-    _, y_noisy = corrupt(y, kind=kind, noise_rate=rate, exact=True, random_state=seed)
-    matrix = transition_matrix(kind, len(counts), rate)
-    for i, n in enumerate(counts):
-        given_labels = np.bincount(y_noisy[y == i], minlength=len(counts))
-        assert given_labels.sum() == n
-        over = given_labels - np.floor(n * matrix[i] + 1e-9)
-        assert set(over.tolist()) <= {0, 1}
-        remainders = n * matrix[i] - np.floor(n * matrix[i] + 1e-9)
-        if 0 < over.sum() < len(counts):
-            assert remainders[over == 1].min() >= remainders[over == 0].max() - 1e-8
+    if kind is None:
+        weights = arrays(float, (len(counts),) * 2, elements=st.sampled_from([0, 0.01, 0.1, 1]))
+        matrix = data.draw(weights) + len(counts) * np.eye(len(counts))
+        params = {"transition_matrix": matrix / matrix.sum(axis=1, keepdims=True)}
+    else:
+        params = {"kind": kind, "noise_rate": data.draw(learnable_rates)}
+    noise, y_noisy = corrupt(y, **params, exact=True, random_state=seed)
+    changes, expected = given_and_expected(y, noise, y_noisy)
+    assert changes.sum() == np.floor(round(expected.sum(), 9) + 0.5)
+    assert (abs(changes - expected) < 1).all()
+    assert not changes[expected == 0].any()
+
+    of_class, shares = changes.sum(axis=1), expected.sum(axis=1)
+    over = of_class - np.floor(shares + 1e-9)
+    assert set(over.tolist()) <= {0, 1}
+    remainders = shares - np.floor(shares + 1e-9)
+    if 0 < over.sum() < len(counts):
+        assert remainders[over == 1].min() >= remainders[over == 0].max() - 1e-8
+
+
+@pytest.mark.parametrize(("kind", "n_changed"), [("symmetric", 30), ("uniform", 30), ("pair", 30)])
+def test_classes_of_a_few_rows_get_their_share_of_exact_noise(kind, n_changed):
+    y = labels_of([3] * 100)
+    noise, _ = corrupt(y, kind=kind, noise_rate=0.1, exact=True, random_state=0)
+    assert noise.noise_mask_.sum() == n_changed  # "uniform": of 29.7
+    assert np.bincount(y[noise.noise_mask_]).max() == 1
+    # Which ones is drawn: not always the first classes, nor those of another seed.
+    assert (np.unique(y[noise.noise_mask_]) >= 50).any()
+    other, _ = corrupt(y, kind=kind, noise_rate=0.1, exact=True, random_state=1)
+    assert (other.noise_mask_ != noise.noise_mask_).any()
+
+
+def test_no_label_is_passed_over_in_one_class_after_the_other():
+    n_classes = 60
+    matrix = 0.9 * np.eye(n_classes)
+    for i in range(n_classes):  # one change in each class, for which the first label is likelier
+        matrix[i, [j for j in range(3) if j != i][:2]] = 0.06, 0.04
+    y = labels_of([10] * n_classes)
+    noise, y_noisy = corrupt(y, transition_matrix=matrix, exact=True, random_state=0)
+    changes, expected = given_and_expected(y, noise, y_noisy)
+    assert (changes.sum(axis=1) == 1).all()
+    assert abs(changes.sum(axis=0) - expected.sum(axis=0)).max() < 1
 
 
 def test_exact_noise_gives_the_rate_asked_for_in_small_classes():
@@ -179,7 +222,11 @@ def test_global_random_state_is_left_alone(kind, seed):
 )
 def test_hidden_truth_is_warned_of_at_the_caller(params, named):
     y = ["a", "b", "c"] * 5
-    with pytest.warns(NoiseNotLearnableWarning, match=f"for {named}; lower the noise") as record:
+    name, remedy = "noise_rate", "lower the noise rate"
+    if "transition_matrix" in params:
+        name, remedy = "transition_matrix", "lower the probabilities of other labels"
+    match = f"^`{name}` must give .* for {named}; {remedy}.$"
+    with pytest.warns(NoiseNotLearnableWarning, match=match) as record:
         LabelNoise(**params, random_state=0).fit_resample(np.zeros(15), y)
     assert record[0].filename == __file__
 

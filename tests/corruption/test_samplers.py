@@ -167,6 +167,10 @@ LABELS = {
     "one-hot sparse": sparse.csr_array(np.eye(3)[CODES]),
     "tensor": torch.tensor(CODES),
     "tensor int32": torch.tensor(CODES, dtype=torch.int32),
+    "tensor bfloat16": torch.tensor(CODES, dtype=torch.bfloat16),
+    "dates": np.datetime64("2020-01-01") + CODES,
+    "durations": CODES.astype("m8[h]"),
+    "masked": np.ma.array(CODES, mask=False),
     "read-only": CODES.copy(),
     "series": pd.Series(NAMES[CODES], index=range(100, 100 + N), name="animal"),
     "series nullable": pd.Series(CODES, dtype="Int64"),
@@ -181,7 +185,7 @@ def classes_of(y):
     """Class number of each row, in whatever way y says it."""
     if sparse.issparse(y):
         y = y.toarray()
-    values = np.asarray(y)
+    values = np.asarray(y.float() if isinstance(y, torch.Tensor) else y)
     if values.ndim == 2:
         values = values.argmax(axis=1) if values.shape[1] > 1 else values[:, 0]
     return np.unique(values, return_inverse=True)[1]
@@ -231,10 +235,25 @@ def test_labels_are_not_shared_with_the_input_or_each_other(make):
         ([0, 1, None, 1], ValueError, "label in every row; got 1 missing, the first in row 2;"),
         ([0, np.nan, 1, np.nan], ValueError, "got 2 missing, the first in row 1; drop"),
         (pd.Series([0, 1, pd.NA, 1], dtype="Int64"), ValueError, "got 1 missing, .* row 2;"),
+        ([0, 1, pd.NA, 1], ValueError, "got 1 missing, the first in row 2; drop"),
+        (np.array(["a", pd.NA, "b", pd.NaT], object), ValueError, "got 2 missing, .* row 1;"),
+        (np.array([0, 1, np.float32("nan"), 1], object), ValueError, "got 1 missing, .* row 2;"),
+        (["a", "b", "a", np.nan], ValueError, "got 1 missing, the first in row 3; drop"),
+        ([["a"], ["b"], [np.nan], ["a"]], ValueError, "got 1 missing, the first in row 2; drop"),
+        (np.array(["2020", "NaT", "2021", "NaT"], "M8[Y]"), ValueError, "got 2 missing, .* row 1;"),
+        (np.array([1, 2, "NaT", 1], "m8[s]"), ValueError, "got 1 missing, .* row 2;"),
+        (np.ma.array([0, 1, 7, 1], mask=[0, 0, 1, 0]), ValueError, "got 1 missing, .* row 2;"),
+        (
+            np.ma.array(np.eye(2)[[0, 1, 0, 1]], mask=np.eye(4, 2, -2)),
+            ValueError,
+            "got 2 missing, the first in row 2; drop or label these rows",
+        ),
+        (torch.tensor([0, np.nan, 1, 1]).bfloat16(), ValueError, "got 1 missing, .* row 1;"),
         ([0.5, 1, 2, 1], ValueError, "Unknown label type: .* continuous values such as 0.5; bin"),
         ([0, np.inf, 2, 1], ValueError, "continuous values such as inf"),
         ([0, "a", 1, "a"], TypeError, "labels of one kind that can be sorted; got int, str; conv"),
         (np.array([0, "a", 1, "a"], dtype=object), TypeError, "got int, str; convert"),
+        ([[1], ["1"], [1], ["1"]], TypeError, "got int, str; convert"),
         (np.ones((4, 2)), ValueError, r"got shape \(4, 2\); multilabel and multioutput targets"),
         (np.full((4, 2), "a"), ValueError, r"got shape \(4, 2\); multilabel and"),
         (np.zeros((4, 2, 2)), ValueError, r"got shape \(4, 2, 2\); multilabel and"),
@@ -261,6 +280,35 @@ def test_fit_checks_and_draws_nothing(make):
     assert sampler.classes_.tolist() == NAMES.tolist()
     assert sampler.feature_names_in_.tolist() == ["a", "b", "c"]
     assert not hasattr(sampler, "sample_indices_")
+
+
+@pytest.mark.parametrize("make", SAMPLERS)
+@pytest.mark.parametrize(
+    ("seed", "error", "found"),
+    [
+        (np.random.default_rng(0), TypeError, r"Generator\(PCG64\) at .*"),
+        ("junk", TypeError, "'junk'"),
+        (1.0, TypeError, "1.0"),
+        (-1, ValueError, "-1"),
+        (np.uint64(2**32), ValueError, r"np.uint64\(4294967296\)"),
+    ],
+)
+def test_the_seed_is_checked(make, seed, error, found):
+    sampler = make().set_params(random_state=seed)
+    match = (
+        r"^`random_state` must be None, an int from 0 to 2\*\*32 - 1 or a numpy RandomState; got "
+        rf"{found}; pass an int, or np.random.RandomState\(seed\)\.$"
+    )
+    for method in (sampler.fit, sampler.fit_resample):
+        with pytest.raises(error, match=match):
+            method(np.zeros((6, 1)), [0, 1, 2] * 2)
+
+
+@pytest.mark.parametrize("make", SAMPLERS)
+def test_fit_takes_nothing_from_the_seed_it_checks(make):
+    state = np.random.RandomState(0)
+    make().set_params(random_state=state).fit(numbers(), CODES)
+    assert state.randint(2**31) == np.random.RandomState(0).randint(2**31)
 
 
 @pytest.mark.parametrize("make", SAMPLERS)

@@ -109,3 +109,9 @@ def test_no_noise_is_the_identity(kind):
 def test_bad_arguments(args, error, match):
     with pytest.raises(error, match=match):
         transition_matrix(*args)
+
+
+@pytest.mark.parametrize("kind", ["pair", "flip1"])
+def test_the_seed_is_checked_whether_or_not_it_is_used(kind):
+    with pytest.raises(TypeError, match=r"`random_state` must be .*; got 'junk'; pass an int"):
+        transition_matrix(kind, 3, 0.1, random_state="junk")
