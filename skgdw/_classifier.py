@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from sklearn.utils.metadata_routing import UNUSED
 from torch.utils.data import DataLoader
 
 from skgdw import _validation as check
+from skgdw._fit_data import check_fit, split_rows
 from skgdw._weighted_net import WeightedNet
 from skgdw.modules import WeightNet
-from skgdw.training import CHOICES, Rows, Run, hold_out, relabel, separate
+from skgdw.training import Run
 
 
 class GDWClassifier(WeightedNet):
@@ -51,6 +51,9 @@ class GDWClassifier(WeightedNet):
         can do; see ``meta_gradient_``.
     precision : {"float32", "bf16"}, default="float32"
         "bf16" trains the module's passes under autocast; logits and weights stay in float32.
+    cuda_graph : bool, default=False
+        Whether to capture the steps as CUDA graphs. Where that cannot be, steps are taken as
+        usual and the log of "skgdw" says why.
     meta_size : float or int, default=0.1
         Share or number of rows taken out of the training set, balanced over the classes, where no
         meta set is given.
@@ -152,6 +155,7 @@ class GDWClassifier(WeightedNet):
         lookahead_lr: float | None = None,
         meta_gradient: str = "auto",
         precision: str = "float32",
+        cuda_graph: bool = False,
         meta_size: float = 0.1,
         weight_net: Any = WeightNet,
         weight_net_optimizer: Any = torch.optim.Adam,
@@ -174,6 +178,7 @@ class GDWClassifier(WeightedNet):
         self.lookahead_lr = lookahead_lr
         self.meta_gradient = meta_gradient
         self.precision = precision
+        self.cuda_graph = cuda_graph
         self.meta_size = meta_size
         self.weight_net = weight_net
         self.weight_net_optimizer = weight_net_optimizer
@@ -237,7 +242,7 @@ class GDWClassifier(WeightedNet):
             If the module cannot do the meta gradient by forward mode, or as asked.
         """
         with self._as_before_if_refused():
-            data = self._check_fit(X, y, X_meta, y_meta, meta_mask, self.classes, reset=True)
+            data = check_fit(self, X, y, X_meta, y_meta, meta_mask, self.classes, reset=True)
             fresh = not (self.warm_start and hasattr(self, "module_"))
             return self._train(data, fresh=fresh, is_partial_fit=False)
 
@@ -275,46 +280,8 @@ class GDWClassifier(WeightedNet):
             check.check_same_classes(classes, self.classes_)
         known = self.classes_ if fitted else self.classes if classes is None else classes
         with self._as_before_if_refused():
-            data = self._check_fit(X, y, X_meta, y_meta, meta_mask, known, reset=not fitted)
+            data = check_fit(self, X, y, X_meta, y_meta, meta_mask, known, reset=not fitted)
             return self._train(data, fresh=not hasattr(self, "module_"), is_partial_fit=True)
-
-    def _check_fit(
-        self,
-        X: Any,
-        y: Any,
-        X_meta: Any,
-        y_meta: Any,
-        meta_mask: Any,
-        classes: Any,
-        *,
-        reset: bool,
-    ) -> check.CheckedData:
-        """Check everything, before anything is built."""
-        check.check_parameters(self, CHOICES)
-        X_meta, y_meta, bare = check.check_meta_arguments(X_meta, y_meta, meta_mask)
-        X, X_meta = check.as_plain_mapping(X), check.as_plain_mapping(X_meta)
-        if check.passes_through(X):
-            labels = check.check_dataset_labels(X, y, classes)
-        else:
-            check.check_not_missing(y, "y")
-            X, labels = check.check_X(self, X, y, dtype=self._input_dtype(), reset=reset)
-            labels = check.check_labels(labels, "y")
-        meta_labels = None if y_meta is None else check.check_labels(y_meta, "y_meta")
-        classes = check.find_classes(labels, meta_labels, classes)
-        codes = None if labels is None else check.encode(labels, classes)
-        mask = None if meta_mask is None else check.check_meta_mask(meta_mask, check.n_samples(X))
-        meta_codes = None
-        if meta_labels is not None:
-            X_meta = check.check_meta_X(self, X_meta, X)
-            check.check_same_length(X_meta, meta_labels)
-            meta_codes = check.encode(meta_labels, classes)
-        X, X_meta = relabel(X, codes), relabel(X_meta, meta_codes)
-        data = check.CheckedData(X, codes, classes, X_meta, meta_codes, mask)
-        n_train = check.n_samples(X) - (0 if mask is None else int(mask.sum()))
-        check.check_enough_rows(n_train)
-        if self.weighting != "uniform":
-            check.warn_of_meta_set(data, bare=bare)
-        return data
 
     def _train(
         self, data: check.CheckedData, *, fresh: bool, is_partial_fit: bool
@@ -322,7 +289,7 @@ class GDWClassifier(WeightedNet):
         """Split off the meta rows, build what is not built yet, and hand over to skorch."""
         if fresh or not hasattr(self, "_random"):
             self._new_random()
-        train, meta = self._meta_rows(data)
+        train, meta = split_rows(self, data)
         check.check_enough_rows(len(train.rows))
         self.classes_inferred_ = data.classes
         self._run = Run(train, meta, check.n_samples(data.X), is_partial_fit)
@@ -336,14 +303,3 @@ class GDWClassifier(WeightedNet):
         if ledger is not None:
             self.row_weights_ = ledger.given.cpu().numpy()
         return self
-
-    def _meta_rows(self, data: check.CheckedData) -> tuple[Rows, Rows | None]:
-        everything = Rows(data.X, data.y, np.arange(check.n_samples(data.X)))
-        if data.meta_mask is not None:
-            return separate(data.X, data.y, data.meta_mask)
-        if data.y_meta is not None:
-            return everything, Rows(data.X_meta, data.y_meta, np.arange(len(data.y_meta)))
-        if self.weighting == "uniform":
-            return everything, None
-        codes = check.check_can_hold_out(data)
-        return hold_out(data.X, codes, data.classes, self.meta_size, self._random)

@@ -62,7 +62,7 @@ def _resolve(device: Any) -> Any:
     return device
 
 
-def _listens(callback: Any, method_name: str) -> bool:
+def listens(callback: Any, method_name: str) -> bool:
     """Tell whether a callback does anything then; most hear nothing of single batches."""
     if method_name in vars(callback):
         return True
@@ -186,7 +186,7 @@ class SklearnNet(SavingNet, NeuralNetClassifier):
         """Tell the callbacks; those that score compare with the datasets' class codes."""
         getattr(self, method_name)(self, **kwargs)
         for _, callback in self.callbacks_:
-            if not _listens(callback, method_name):
+            if not listens(callback, method_name):
                 continue
             with self._codes(isinstance(callback, ScoringBase)):
                 getattr(callback, method_name)(self, **kwargs)

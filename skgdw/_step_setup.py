@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -9,9 +10,14 @@ import torch
 from torch.nn import CrossEntropyLoss
 
 from skgdw._auto_module import fit_input_scaling
+from skgdw._sklearn_net import listens
 from skgdw._validation import check_batch_statistics, check_logits, check_weights
 from skgdw.training import (
     PRECISIONS,
+    CudaRecorder,
+    GraphedUpdate,
+    GraphRates,
+    HeldBatches,
     Ledger,
     LookAheadRates,
     MetaStep,
@@ -21,8 +27,13 @@ from skgdw.training import (
     Run,
     Stateless,
     Step,
+    StepResult,
+    StillStream,
+    capture_faults,
     choose_meta_gradient,
+    draws_numbers,
     gains_by_channels_last,
+    log_fallback,
     make_row_loss,
     make_weighting,
     repeats_itself,
@@ -36,6 +47,59 @@ TRIAL_ROWS = 8
 def eager(module: Any) -> Any:
     """Return what torch.compile wrapped, or the module itself."""
     return getattr(module, "_orig_mod", module)
+
+
+def set_up_update(net: Any, run: Run, update: Callable[..., StepResult]) -> Any:
+    """Return `update`, captured as a CUDA graph where that is asked for and can be done.
+
+    Parameters
+    ----------
+    net : WeightedNet
+    run : Run
+        Its step is set up; it gets meta batches that stay in their place.
+    update : callable
+        Changes the module by one step on a batch (X, y, batch).
+    """
+    if not net.cuda_graph:
+        return update
+    device, optimizers = torch.device(net.device or "cpu"), [net.optimizer_]
+    faults = [] if device.type == "cuda" else [f"the device is {device}"]
+    if not isinstance(run.step, MetaStep):
+        log_fallback([*faults, "plain training is not captured"])
+        return update
+    optimizers.append(net.weight_net_optimizer_)
+    faults += _module_faults(net, run, run.step)
+    faults += [fault for optimizer in optimizers for fault in capture_faults(optimizer)]
+    if faults:
+        log_fallback(faults)
+        return update
+    return capture(run, run.step, update, optimizers, device, CudaRecorder())
+
+
+def capture(
+    run: Run,
+    step: MetaStep,
+    update: Callable[..., StepResult],
+    optimizers: list[Any],
+    device: torch.device,
+    recorder: Any,
+) -> GraphedUpdate:
+    """Return the update that `recorder` captures; `run` gets the step made ready for it."""
+    held = HeldBatches(step.meta_batches)
+    # As nothing is drawn, no random state need be changed, which a graph does not allow.
+    run.step = step = replace(step, meta_batches=held, stream=StillStream())
+    rates = GraphRates(optimizers, device, capturable=recorder.capturable)
+    return GraphedUpdate(update, step, held, rates, recorder)
+
+
+def _module_faults(net: Any, run: Run, step: MetaStep) -> list[str]:
+    name = type(eager(net.module_)).__name__
+    faults = [f"{name} is compiled"] if eager(net.module_) is not net.module_ else []
+    X, _ = net.first_rows(run.train, "train", TRIAL_ROWS)
+    if draws_numbers(step.stateless, X, step.stream):
+        faults.append(f"{name} draws random numbers, which passes of one step must share")
+    listening = [name for name, part in net.callbacks_ if listens(part, "on_grad_computed")]
+    return [*faults, f"callbacks listen to gradients: {listening}"] if listening else faults
 
 
 def set_up_step(net: Any, run: Run) -> Step:

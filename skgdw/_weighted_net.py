@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Subset
 
 from skgdw._auto_module import make_auto_module
 from skgdw._sklearn_net import SklearnNet
-from skgdw._step_setup import eager, set_up_step
+from skgdw._step_setup import eager, set_up_step, set_up_update
 from skgdw._validation import (
     check_auto_module,
     check_optimizer,
@@ -33,6 +33,7 @@ from skgdw.training import (
     RowDataset,
     Rows,
     Run,
+    StepResult,
     channels_last,
     make_loader,
     settle,
@@ -63,7 +64,8 @@ class WeightedNet(SklearnNet):
     @property
     def _running(self) -> Run:
         if self._run is None:
-            raise RuntimeError("Training runs inside `fit` and `partial_fit`; call one of them.")
+            # As for any attribute that is not there: dir() and notebooks ask for all of them.
+            raise AttributeError("Training runs inside `fit` and `partial_fit`; call one of them.")
         return self._run
 
     @property
@@ -243,6 +245,7 @@ class WeightedNet(SklearnNet):
         """Build the step, now that callbacks have had their say, and run the epochs."""
         self._running.seeds = {name: self._seed() for name in ("stream", "train", "meta")}
         self._running.step = set_up_step(self, self._running)
+        self._running.update = set_up_update(self, self._running, self._update)
         return super().fit_loop(X, y, epochs, **kwargs)
 
     def training_loss(self, y_pred: Any, y: Tensor, X: Any) -> Tensor:
@@ -252,22 +255,14 @@ class WeightedNet(SklearnNet):
 
     def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Take one optimizer step on a training batch."""
-        step, ledger = self._running.step, self._running.ledger
-        if step is None:
+        update, ledger = self._running.update, self._running.ledger
+        if update is None:
             raise RuntimeError("The step is built by `fit_loop`, which `fit` calls.")
         self._running.has_begun = True
         if not self.module_.training:  # a callback has predicted
             self._set_training(True)
         X, y = self._on_device(batch)
-        self.optimizer_.zero_grad()
-        result = step(X, y)
-        self.notify(
-            "on_grad_computed",
-            named_parameters=TeeGenerator(self.get_all_learnable_params()),
-            batch=batch,
-            training=True,
-        )
-        self.optimizer_.step()
+        result = update(X, y, batch)
         if result.weight is not None and ledger is not None:
             rows = getattr(batch, "rows", None)
             rows = None if rows is None else rows.to(y.device, non_blocking=True)
@@ -276,6 +271,19 @@ class WeightedNet(SklearnNet):
         if result.meta_loss is not None:
             self.history.record_batch("meta_loss", result.meta_loss)
         return {"loss": result.loss, "y_pred": result.logits}
+
+    def _update(self, X: Any, y: Tensor, batch: Any) -> StepResult:
+        """Change the module by one step on a batch that is on the device."""
+        self.optimizer_.zero_grad()
+        result: StepResult = self._running.step(X, y)  # type: ignore[misc]
+        self.notify(
+            "on_grad_computed",
+            named_parameters=TeeGenerator(self.get_all_learnable_params()),
+            batch=batch,
+            training=True,
+        )
+        self.optimizer_.step()
+        return result
 
     def run_single_epoch(
         self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any

@@ -454,6 +454,14 @@ def test_keyboard_interrupt_within_an_epoch():
     pickle.dumps(net)
 
 
+@pytest.mark.parametrize("fitted", [False, True])
+def test_shows_itself_in_notebooks(fitted):
+    net = quick().fit(*DATA) if fitted else quick()
+    assert {"fit", "predict_proba"} <= set(dir(net))
+    assert ("module_" in dir(net)) == fitted
+    assert "GDWClassifier" in net._repr_html_()
+
+
 def test_an_error_in_a_callback_leaves_no_run_behind():
     class Fails(Callback):
         def on_epoch_end(self, net, **kwargs):
@@ -462,7 +470,7 @@ def test_an_error_in_a_callback_leaves_no_run_behind():
     net = quick(callbacks=[("fails", Fails())])
     with pytest.raises(OSError, match="disk full"):
         net.fit(*DATA)
-    with pytest.raises(RuntimeError, match="Training runs inside `fit` and `partial_fit`"):
+    with pytest.raises(AttributeError, match="Training runs inside `fit` and `partial_fit`"):
         net.fit_loop(X, Y)
     net.set_params(callbacks=None).fit(*DATA)
     assert np.array_equal(weights(net), weights(quick().fit(*DATA)))

@@ -43,6 +43,8 @@ def check_parameters(estimator: Any, choices: Mapping[str, Collection[str]]) -> 
         in_kind = isinstance(value, kind) and not isinstance(value, bool)
         if not (in_kind and math.isfinite(value) and (value >= low if closed else value > low)):
             faults.append(f"`{name}` must be {rule}; got {value!r}.")
+    if not isinstance(estimator.cuda_graph, bool):
+        faults.append(f"`cuda_graph` must be True or False; got {estimator.cuda_graph!r}.")
     for name in ("batch_size", *(f"iterator_{part}__batch_size" for part in _ITERATORS)):
         size = getattr(estimator, name, -1)
         if not _is_batch_size(size):

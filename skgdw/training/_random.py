@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor
@@ -66,3 +66,19 @@ class RandomStream:
             yield
         finally:
             self._write(present)
+
+
+class StillStream:
+    """Stands in for a `RandomStream` where nothing is drawn, and touches no state."""
+
+    def active(self) -> AbstractContextManager[None]:
+        """Do nothing."""
+        return nullcontext()
+
+    def mark(self) -> list[Tensor]:
+        """Return an empty position."""
+        return []
+
+    def replay(self, mark: list[Tensor]) -> AbstractContextManager[None]:
+        """Do nothing."""
+        return nullcontext()

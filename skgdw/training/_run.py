@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +14,7 @@ from skgdw._warn import warn
 from skgdw.exceptions import NonFiniteLossWarning
 from skgdw.training._ledger import Ledger
 from skgdw.training._meta_set import Rows
-from skgdw.training._step import Step
+from skgdw.training._step import Step, StepResult
 
 # What a weighted step adds to the history beside skorch's losses.
 _METRICS = ("meta_loss", "weight_given", "weight_other")
@@ -33,6 +34,7 @@ class Run:
     is_partial_fit: bool
     seeds: dict[str, int] = field(default_factory=dict)
     step: Step | None = None
+    update: Callable[[Any, Tensor, Any], StepResult] | None = None
     ledger: Ledger | None = None
     has_begun: bool = False
     channels_last: bool = False

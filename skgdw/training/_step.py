@@ -15,7 +15,7 @@ from skgdw.functional import weight_gradient, zero_mean
 from skgdw.training._lookahead_rate import LookAheadRates
 from skgdw.training._meta_gradient import MetaGradient
 from skgdw.training._precision import Precision
-from skgdw.training._random import RandomStream
+from skgdw.training._random import RandomStream, StillStream
 from skgdw.training._row_loss import RowLoss
 from skgdw.training._stateless import State, Stateless, first_output
 from skgdw.training._weighting import Weighting
@@ -80,6 +80,16 @@ def repeats_itself(stateless: Stateless, X: Any, stream: RandomStream) -> bool:
     with torch.enable_grad(), stream.active(), stream.replay(stream.mark()):
         logits = stateless(stateless.copy_buffers(), X)
     return torch.equal(logits.detach(), without)
+
+
+def draws_numbers(stateless: Stateless, X: Any, stream: RandomStream | StillStream) -> bool:
+    """Tell whether a pass of the module draws random numbers."""
+    with torch.no_grad(), stream.active():
+        before = stream.mark()
+        with stream.replay(before):
+            stateless(stateless.copy_buffers(), X)
+            after = stream.mark()
+    return not all(map(torch.equal, before, after))
 
 
 def channels_last(X: Any) -> Any:
@@ -154,14 +164,19 @@ class MetaStep:
     rates: LookAheadRates
     meta_batches: Iterator[tuple[Any, Tensor]]
     meta_every: int
-    stream: RandomStream
+    stream: RandomStream | StillStream
     shares_pass: bool = True
     way: MetaGradient = _FORWARD
     count: int = 0
 
+    @property
+    def has_meta(self) -> bool:
+        """Whether the next step takes a meta batch."""
+        return self.count % self.meta_every == 0
+
     def __call__(self, X: Any, y: Tensor) -> StepResult:
         """Take a training batch."""
-        has_meta = self.count % self.meta_every == 0
+        has_meta = self.has_meta
         self.count += 1
         meta_loss = None
         with self.stream.active(), self.way.attention():
