@@ -23,5 +23,6 @@ def test_there_is_one_of_each():
     assert {path.stem for path in EXAMPLES} >= {
         "plot_tabular_pipeline",
         "plot_images",
+        "plot_corruption",
         "plot_grid_search",
     }
