@@ -135,7 +135,9 @@ def test_bad_learning_rate(lr):
 
 @pytest.mark.parametrize("seed", ["zero", 1.5, -1])
 def test_bad_random_state(seed):
-    with pytest.raises((ValueError, TypeError), match=r"`random_state` must be None, an int from 0"):
+    with pytest.raises(
+        (ValueError, TypeError), match=r"`random_state` must be None, an int from 0"
+    ):
         quick(random_state=seed).fit(*DATA)
 
 

@@ -55,7 +55,6 @@ def update_weight(
     tensor([[0.4000, 0.6000, 0.3000, 0.5000]])
     """
     scale = weight_grad.abs().mean()
-    still = scale == 0
-    change = meta_lr * (weight_grad / torch.where(still, torch.ones_like(scale), scale))
+    change = meta_lr * (weight_grad / scale)  # NaN where the scale is zero, and not taken then
     stepped = (weight - change.clamp(-clip, clip)).clamp(min=floor)
-    return torch.where(still, weight, stepped)
+    return torch.where(scale == 0, weight, stepped)
