@@ -13,7 +13,7 @@ SETUP_FILES := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-long docs clean FORCE
+.PHONY: help demo test test-long docs bench clean FORCE
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -32,6 +32,11 @@ test-long: $(VENV)/.test-stamp ## Run the tests that take minutes
 
 docs: $(VENV)/.docs-stamp ## Build the documentation into docs/_build/html
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+bench: $(VENV)/.test-stamp ## Time steps, fits and memory beside plain skorch (some minutes)
+	$(BIN)/python -W ignore benchmarks/bench_step.py
+	$(BIN)/python -W ignore benchmarks/bench_fit.py
+	$(BIN)/python -W ignore benchmarks/bench_memory.py
 
 clean: ## Remove .venv, caches and build products
 	rm -rf $(VENV) build dist docs/_build docs/auto_examples docs/generated

@@ -5,7 +5,7 @@ Variants take turns; medians count. Prints a table with the bar of each row and 
 
 usage: bench_fit.py [--data DIR] [--rounds N] [--epochs N] [--threads N]
 
-DIR holds letter.npz (X, y).
+DIR holds letter.npz (X, y); without one, random numbers of the same shape take as long.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import joblib
 import numpy as np
 import torch
 from bench_defaults import load, split
+from bench_fast import FAST
 from machine import describe
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
@@ -28,7 +29,6 @@ from skgdw.exceptions import SkgdwWarning
 from skgdw.modules import MLP
 
 SGD = {"lr": 0.1, "optimizer__momentum": 0.9, "optimizer__weight_decay": 1e-5}
-FAST = {"meta_every": 10, "iterator_meta__batch_size": 50, "meta_gradient": "difference"}
 PLAIN = "plain skorch"
 
 # Name, parameters of GDWClassifier, bar and aim as multiples of plain skorch.
@@ -40,6 +40,16 @@ VARIANTS = [
     ("network", {"weighting": "network"}, None, None),
     ("uniform", {"weighting": "uniform"}, 0.7, 0.5),
 ]
+
+
+def letter(folder):
+    """Return training and meta rows of letter, or a table of its size."""
+    if folder is None:
+        rng = np.random.default_rng(0)
+        X, y = rng.normal(size=(20_000, 16)).astype(np.float32), np.arange(20_000) % 26
+    else:
+        X, y = load("letter", folder)
+    return split(X, y, 0)[:4]
 
 
 def clock(action):
@@ -66,7 +76,7 @@ def skorch_net(n_features, n_classes, **params):
 
 def fits(args):
     """Return the median seconds of a fit of each variant."""
-    X, y, X_meta, y_meta, *_ = split(*load("letter", args.data), 0)
+    X, y, X_meta, y_meta = letter(args.data)
     codes = np.unique(y, return_inverse=True)[1]
 
     def plain():
@@ -102,7 +112,7 @@ def predictions(args):
 
 def searches(args):
     """Return the median seconds of a search of eight candidates, serial and by two processes."""
-    X, y, X_meta, y_meta, *_ = split(*load("letter", args.data), 0)
+    X, y, X_meta, y_meta = letter(args.data)
     net = GDWClassifier(max_epochs=args.epochs, random_state=0, verbose=0)
     search = GridSearchCV(net, {"meta_lr": np.geomspace(0.01, 1, 8)}, cv=2, refit=False)
 
@@ -123,7 +133,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, default=Path())
+    parser.add_argument("--data", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--threads", type=int, default=2)
@@ -142,7 +152,8 @@ def main():
     serial, parallel = searches(args)
     rows.append(("search, serial", serial, 1.0, None, None))
     rows.append(("search, n_jobs=2", parallel, parallel / serial, 0.6, 0.55))
-    print(f"letter, {args.epochs} epochs, {describe(args.threads)}")
+    name = "random table of letter's size" if args.data is None else "letter"
+    print(f"{name}, {args.epochs} epochs, {describe(args.threads)}")
     print(f"{'':26}{'s':>9}{'ratio':>8}{'bar':>6}{'aim':>6}")
     for name, seconds, ratio, *limits in rows:
         cells = "".join(f"{'' if value is None else value:>6}" for value in limits)

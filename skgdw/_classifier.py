@@ -39,6 +39,10 @@ class GDWClassifier(WeightedNet):
         rate is ``meta_lr`` times batch size times number of classes.
     weight_clip : float, default=0.2
         Largest change of one weight in a step, > 0.
+    min_gradient_share : float, default=0.1
+        Least share of a batch's gradient that the weights may leave, in [0, 1]. Below it the batch
+        is scaled up as a whole, so that weights that all turn small do not end the training. 0 is
+        the paper's algorithm.
     meta_every : int, default=1
         Steps from one meta batch to the next; between them the weighting net alone gives the
         weights.
@@ -151,6 +155,7 @@ class GDWClassifier(WeightedNet):
         weighting: str = "class",
         meta_lr: float = 0.1,
         weight_clip: float = 0.2,
+        min_gradient_share: float = 0.1,
         meta_every: int = 1,
         lookahead_lr: float | None = None,
         meta_gradient: str = "auto",
@@ -174,6 +179,7 @@ class GDWClassifier(WeightedNet):
         self.weighting = weighting
         self.meta_lr = meta_lr
         self.weight_clip = weight_clip
+        self.min_gradient_share = min_gradient_share
         self.meta_every = meta_every
         self.lookahead_lr = lookahead_lr
         self.meta_gradient = meta_gradient

@@ -152,6 +152,7 @@ def set_up_step(net: Any, run: Run) -> Step:
         meta_batches=net.meta_batches(run.meta),
         meta_every=net.meta_every,
         stream=stream,
+        min_share=net.min_gradient_share,
         shares_pass=module is net.module_ and repeats_itself(stateless, X, stream),
     )
     meta_trial = net.first_rows(run.meta, "meta", TRIAL_ROWS)

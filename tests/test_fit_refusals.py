@@ -37,6 +37,10 @@ BAD_PARAMETERS = {
     ),
     "meta_lr": ([-0.1, np.nan, np.inf, "0.1", None, True], "`meta_lr` must be a number >= 0; got "),
     "weight_clip": ([0, -1, np.nan, "x", None], "`weight_clip` must be a number > 0; got "),
+    "min_gradient_share": (
+        [-0.1, 1.5, np.nan, "x", None, True],
+        "`min_gradient_share` must be a number in [0, 1]; got ",
+    ),
     "meta_every": ([0, -1, 1.5, "2", None, True], "`meta_every` must be an integer >= 1; got "),
     "lookahead_lr": (
         [0, -1, np.inf, "auto", True],

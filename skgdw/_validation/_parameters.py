@@ -45,6 +45,9 @@ def check_parameters(estimator: Any, choices: Mapping[str, Collection[str]]) -> 
             faults.append(f"`{name}` must be {rule}; got {value!r}.")
     if not isinstance(estimator.cuda_graph, bool):
         faults.append(f"`cuda_graph` must be True or False; got {estimator.cuda_graph!r}.")
+    share = estimator.min_gradient_share
+    if isinstance(share, bool) or not (isinstance(share, Real) and 0 <= float(share) <= 1):
+        faults.append(f"`min_gradient_share` must be a number in [0, 1]; got {share!r}.")
     for name in ("batch_size", *(f"iterator_{part}__batch_size" for part in _ITERATORS)):
         size = getattr(estimator, name, -1)
         if not _is_batch_size(size):

@@ -12,13 +12,14 @@ from skgdw.functional._lookahead import (
     look_ahead,
     weight_gradient,
 )
-from skgdw.functional._weights import update_weight
+from skgdw.functional._weights import keep_gradient_share, update_weight
 
 __all__ = [
     "METHODS",
     "PROBABILITY_CAP",
     "WeightGradient",
     "directional_derivative",
+    "keep_gradient_share",
     "logit_gradient",
     "look_ahead",
     "update_weight",

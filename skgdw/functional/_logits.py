@@ -92,6 +92,7 @@ def zero_mean(weight: Tensor, logit_grad: Tensor, y: Tensor) -> Tensor:
     # The sum leaves the target out rather than subtracting it: no cancellation.
     others = (weight * logit_grad).scatter(1, target, 0.0).sum(dim=1, keepdim=True)
     target_grad = logit_grad.gather(1, target)
-    balanced = others / -target_grad  # not finite where there is nothing to balance
-    kept = torch.where(target_grad == 0, weight.gather(1, target), balanced)
-    return weight.scatter(1, target, kept)
+    still = target_grad == 0
+    # Divided by one rather than by zero: derivatives stay finite too.
+    balanced = others / torch.where(still, torch.ones_like(target_grad), -target_grad)
+    return weight.scatter(1, target, torch.where(still, weight.gather(1, target), balanced))

@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+# Stands in for a gradient of zero in a divisor; its inverse is finite in single precision.
+_TINY = 1e-30
+
 
 def update_weight(
     weight: Tensor,
@@ -55,6 +58,53 @@ def update_weight(
     tensor([[0.4000, 0.6000, 0.3000, 0.5000]])
     """
     scale = weight_grad.abs().mean()
-    change = meta_lr * (weight_grad / scale)  # NaN where the scale is zero, and not taken then
+    still = scale == 0
+    # Divided by one rather than by zero: derivatives stay finite too.
+    change = meta_lr * (weight_grad / torch.where(still, torch.ones_like(scale), scale))
     stepped = (weight - change.clamp(-clip, clip)).clamp(min=floor)
-    return torch.where(scale == 0, weight, stepped)
+    return torch.where(still, weight, stepped)
+
+
+def keep_gradient_share(weighted_grad: Tensor, logit_grad: Tensor, *, share: float = 0.1) -> Tensor:
+    r"""Scale a batch's weighted gradient up where less than a share of it is left.
+
+    .. math::
+        P' = P \, \max\left(1, s \frac{\sum |D|}{\sum |P|}\right), \qquad P = W \odot D
+
+    How long a step is belongs to the optimizer. A look-ahead of one step sees that a long step
+    harms, and not where it would lead, so that weights learnt from it may shrink together until
+    nothing is learnt any more; their proportions are what is wanted.
+
+    Parameters
+    ----------
+    weighted_grad : Tensor of shape (n, c)
+        Weights times logit gradient, P.
+    logit_grad : Tensor of shape (n, c)
+        Logit gradient D.
+    share : float, default=0.1
+        Least share s of the gradient's size, in [0, 1]. At 0 nothing is changed.
+
+    Returns
+    -------
+    Tensor of shape (n, c)
+        The gradient; `weighted_grad` to the last bit where its share is large enough. One that is
+        zero stays zero.
+
+    Notes
+    -----
+    Not in the paper. Rows that sum to zero still do.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skgdw.functional import keep_gradient_share
+    >>> logit_grad = torch.tensor([[-0.5, 0.5], [0.25, -0.25]])
+    >>> weight = torch.tensor([[0.01, 0.01], [0.04, 0.04]])
+    >>> keep_gradient_share(weight * logit_grad, logit_grad)
+    tensor([[-0.0250,  0.0250],
+            [ 0.0500, -0.0500]])
+    """
+    kept = torch.linalg.vector_norm(weighted_grad, ord=1).clamp(min=_TINY)
+    whole = torch.linalg.vector_norm(logit_grad, ord=1)
+    scaled: Tensor = weighted_grad * (share * whole / kept).clamp(min=1)
+    return scaled

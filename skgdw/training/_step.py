@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
-from skgdw.functional import weight_gradient, zero_mean
+from skgdw.functional import keep_gradient_share, weight_gradient, zero_mean
 from skgdw.training._lookahead_rate import LookAheadRates
 from skgdw.training._meta_gradient import MetaGradient
 from skgdw.training._precision import Precision
@@ -32,7 +32,8 @@ class StepResult(NamedTuple):
         The criterion of the training batch.
     logits : Tensor of shape (n, c)
     weight : Tensor of shape (n, c) or None
-        The class-level weights used; None in plain training.
+        The class-level weights, before a batch that keeps too little of its gradient is scaled
+        up as a whole; None in plain training.
     meta_loss : Tensor of shape () or None
         Loss of the meta batch after the look-ahead; None on steps without one.
     """
@@ -146,6 +147,8 @@ class MetaStep:
         Steps from one meta batch to the next.
     stream : RandomStream
         Where the module's random numbers come from.
+    min_share : float
+        Least share of a batch's gradient that the weights leave.
     shares_pass : bool
         Whether the look-ahead and the difference start from the live pass. Under torch.compile they
         cannot, whose graphs can be walked back only once, nor where passes without a graph round
@@ -165,6 +168,7 @@ class MetaStep:
     meta_batches: Iterator[tuple[Any, Tensor]]
     meta_every: int
     stream: RandomStream | StillStream
+    min_share: float = 0.0
     shares_pass: bool = True
     way: MetaGradient = _FORWARD
     count: int = 0
@@ -194,7 +198,8 @@ class MetaStep:
                 self.teach(first, weight_grad)
                 weight = self.second_stage(losses, first, weight_grad)
             weight = zero_mean(weight.expand_as(logit_grad), logit_grad, y)
-            logits.backward(weight * logit_grad / len(y))
+            pull = keep_gradient_share(weight * logit_grad, logit_grad, share=self.min_share)
+            logits.backward(pull / len(y))
             loss = self.criterion(logits.detach(), y)
         return StepResult(loss.detach(), logits.detach(), weight, meta_loss)
 

@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 
 import oracles
 from properties import assert_close, assert_permutation_equivariant
-from skgdw.functional import update_weight
+from skgdw.functional import keep_gradient_share, logit_gradient, update_weight, zero_mean
 
 
 def draw(shape=(6, 4), seed=0):
@@ -84,6 +84,14 @@ def test_zero_gradient_leaves_the_weights_alone(shape):
     assert torch.equal(update_weight(weight, torch.zeros(shape).double()), weight)
 
 
+def test_derivatives_are_finite_where_nothing_moves():
+    weight = draw()[0].requires_grad_()
+    grad = torch.zeros_like(weight).requires_grad_()
+    update_weight(weight, grad).sum().backward()
+    assert torch.equal(weight.grad, torch.ones_like(weight))
+    assert torch.isfinite(grad.grad).all()
+
+
 def test_zero_rate_leaves_the_weights_alone():
     weight, grad = draw()
     assert torch.equal(update_weight(weight, grad, meta_lr=0.0), weight)
@@ -122,3 +130,54 @@ def test_arguments_are_left_alone():
     update_weight(weight, grad)
     assert torch.equal(weight, copies[0])
     assert torch.equal(grad, copies[1])
+
+
+# --- the share of the gradient that is kept -------------------------------------------------------
+
+
+def weighted(scale, seed=0):
+    """Return weights times logit gradient, balanced, with weights around `scale`, and D."""
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(8, 5, generator=generator, dtype=torch.float64)
+    y = torch.randint(5, (8,), generator=generator)
+    logit_grad = logit_gradient(logits, y)
+    weight = scale * torch.rand(8, 5, generator=generator, dtype=torch.float64)
+    return zero_mean(weight, logit_grad, y) * logit_grad, logit_grad
+
+
+def share_of(weighted_grad, logit_grad):
+    return weighted_grad.abs().sum() / logit_grad.abs().sum()
+
+
+def test_a_large_share_stays_as_it_is_to_the_last_bit():
+    pull, logit_grad = weighted(1.0)
+    assert share_of(pull, logit_grad) > 0.3
+    assert torch.equal(keep_gradient_share(pull, logit_grad, share=0.3), pull)
+    assert torch.equal(keep_gradient_share(logit_grad, logit_grad, share=1.0), logit_grad)
+
+
+@given(st.floats(1e-12, 10), st.floats(0, 1), st.integers(0, 99))
+def test_a_small_share_becomes_the_least_and_keeps_its_direction(scale, share, seed):
+    pull, logit_grad = weighted(scale, seed)
+    found = keep_gradient_share(pull, logit_grad, share=share)
+    factor = (found / pull)[pull != 0]
+    assert_close(factor, factor[0].expand_as(factor), 1e-12)
+    assert factor[0] >= 1
+    expected = max(float(share_of(pull, logit_grad)), share)
+    assert float(share_of(found, logit_grad)) == pytest.approx(expected, rel=1e-9)
+    assert found.sum(dim=1).abs().max() < 1e-12
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_nothing_left_stays_nothing(dtype):
+    nothing, logit_grad = torch.zeros(3, 2, dtype=dtype), torch.ones(3, 2, dtype=dtype)
+    assert torch.equal(keep_gradient_share(nothing, logit_grad), nothing)
+    assert torch.equal(keep_gradient_share(nothing, nothing), nothing)
+    least = torch.full((3, 2), 1e-6, dtype=dtype) * logit_grad
+    assert_close(keep_gradient_share(least, logit_grad, share=0.25), 0.25 * logit_grad, 1e-6)
+
+
+def test_the_share_can_be_differentiated():
+    pull, logit_grad = weighted(0.05)
+    arguments = (pull.requires_grad_(), logit_grad.requires_grad_())
+    torch.autograd.gradcheck(lambda p, d: keep_gradient_share(p, d, share=0.2), arguments)

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.func import functional_call, grad, jvp
 
+from skgdw.functional import logit_gradient, weight_gradient
 from skgdw.modules import MLP, RandomCropFlip, ResNet32, SmallResNet, WeightNet, WideResNet
 
 IMAGES = (6, 2, 8, 8)
@@ -116,3 +117,30 @@ def test_every_parameter_gets_a_gradient(case):
 def test_float32_by_default(case):
     network, X = case
     assert network.float()(X.float()).dtype == torch.float32
+
+
+def test_forward_mode_is_exact_in_single_precision_on_a_deep_network():
+    torch.manual_seed(0)
+    network = ResNet32(4, in_channels=1)
+    X, y = torch.rand(10, 1, 16, 16), torch.arange(10) % 4
+
+    def logits(parameters, rows):
+        buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
+        return functional_call(network, {**parameters, **buffers}, (rows,))
+
+    params = dict(network.named_parameters())
+    logit_grad = logit_gradient(logits(params, X).detach(), y)
+    found = {
+        method: weight_gradient(
+            lambda values: logits(values, X),
+            lambda values: nn.functional.cross_entropy(logits(values, X.flip(0)), y.flip(0)),
+            params,
+            torch.ones_like(logit_grad),
+            logit_grad,
+            lookahead_lr=0.1,
+            method=method,
+        ).weight_grad
+        for method in ("forward", "unrolled")
+    }
+    off = (found["forward"] - found["unrolled"]).norm() / found["unrolled"].norm()
+    assert off < 1e-4

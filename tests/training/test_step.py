@@ -202,3 +202,33 @@ def test_module_may_return_more_beside_the_logits(start, wrap):
     result = training.take(training.problem.X, training.problem.y)
     expected = twin.take(twin.problem.X, twin.problem.y)
     assert torch.equal(result.weight, expected.weight)
+
+
+def test_a_batch_that_keeps_too_little_is_scaled_up_as_a_whole(start):
+    small, guarded = start(CASES["relu"]), start(CASES["relu"])
+    guarded.step.min_share = 0.3
+    for training in (small, guarded):
+        with torch.no_grad():  # turns all weights down
+            training.weight_net.layers[2].bias.fill_(-20)
+    X, y = small.problem.X, small.problem.y
+    results = [training.take(X, y) for training in (small, guarded)]
+    # Told as they are; the step is longer, in the same direction.
+    assert torch.equal(results[0].weight, results[1].weight)
+    pulls = [
+        torch.cat([p.grad.ravel() for p in training.module.parameters()])
+        for training in (small, guarded)
+    ]
+    logit_grad = small.step.row_loss.logit_grad(results[0].logits, y)
+    kept = (results[0].weight * logit_grad).abs().sum() / logit_grad.abs().sum()
+    assert kept < 0.2
+    assert_close(pulls[1], pulls[0] * (0.3 / kept), 1e-9)
+
+
+@pytest.mark.parametrize("method", ["forward", "difference"])
+def test_a_batch_that_keeps_enough_is_left_to_the_last_bit(start, method):
+    plain, guarded = (start(CASES["relu"], method=method) for _ in range(2))
+    guarded.step.min_share = 0.1
+    for training in (plain, guarded):
+        training.take(training.problem.X, training.problem.y)
+    for one, other in zip(plain.module.parameters(), guarded.module.parameters(), strict=True):
+        assert torch.equal(one.grad, other.grad)
