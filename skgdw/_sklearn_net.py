@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -118,10 +118,10 @@ class SklearnNet(SavingNet, NeuralNetClassifier):
             If a name is no parameter.
         """
         fitted = getattr(self, "initialized_", False)
-        callbacks = {k: v for k, v in params.items() if fitted and k.startswith("callbacks")}
+        is_callback = {n: n == "callbacks" or n.startswith("callbacks__") for n in params}
+        callbacks = {n: value for n, value in params.items() if fitted and is_callback[n]}
         if callbacks:
-            self._check_callback_names(callbacks)
-            super().set_params(**callbacks)
+            self._set_callbacks(callbacks)
         for name, value in params.items():
             if name in callbacks:
                 continue
@@ -138,11 +138,29 @@ class SklearnNet(SavingNet, NeuralNetClassifier):
                 BaseEstimator.set_params(self, **{name: value})
         return self
 
-    def _check_callback_names(self, names: Iterable[str]) -> None:
-        known = {name for name, _ in [*self.callbacks_, *self._default_callbacks]}
-        unknown = [n for n in names if n != "callbacks" and n.split("__")[1] not in known]
+    def _set_callbacks(self, params: dict[str, Any]) -> None:
+        before = self.__dict__.copy()
+        for name, value in params.items():
+            setattr(self, name, value)
+        try:
+            self._initialize_callbacks()
+        except Exception:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+        self._params_to_validate.update(name for name in params if "__" in name)
+
+    def initialize_callbacks(self) -> SklearnNet:
+        """Build the callbacks; settings of one that does not exist are refused."""
+        known = sorted(name for name, _ in self._uniquely_named_callbacks())
+        named = sorted(name for name in vars(self) if name.startswith("callbacks__"))
+        unknown = [name for name in named if name.split("__")[1] not in known]
         if unknown:
-            raise ValueError(f"Invalid parameter {unknown}: known callbacks are {sorted(known)}.")
+            raise ValueError(
+                f"`callbacks__...` must name a callback; got {', '.join(unknown)}; the callbacks "
+                f"are {known}."
+            )
+        return super().initialize_callbacks()
 
     def _prefixes(self) -> set[str]:
         return {*self.prefixes_, "module", "criterion", "optimizer"}

@@ -454,6 +454,41 @@ def test_keyboard_interrupt_within_an_epoch():
     pickle.dumps(net)
 
 
+class CountsEpochs(Callback):
+    def initialize(self):
+        self.epochs_ = 0
+        return self
+
+    def on_epoch_end(self, net, **kwargs):
+        self.epochs_ += 1
+
+
+def test_callbacks_of_a_fitted_net_can_be_set_and_taken_away():
+    net = quick().fit(*DATA)
+    counts = CountsEpochs()
+    net.set_params(callbacks=[("counts", counts)], callbacks__lr_schedule=None)
+    net.partial_fit(X, Y, **META)
+    assert counts.epochs_ == 1
+    assert {"counts", "lr_schedule"} & {name for name, _ in net.callbacks_} == {"counts"}
+    net.set_params(callbacks__counts=None).partial_fit(X, Y, **META)
+    assert counts.epochs_ == 1
+    assert "counts" not in dict(clone(net).fit(*DATA).callbacks_)
+
+
+@pytest.mark.parametrize("fitted", [False, True])
+def test_settings_of_no_callback_are_refused(fitted):
+    net = quick().fit(*DATA) if fitted else quick()
+    with pytest.raises(
+        ValueError,
+        match=r"`callbacks__\.\.\.` must name a callback; got callbacks__lr_shedule; the callbacks "
+        r"are \['epoch_timer', 'lr_schedule'",
+    ):
+        net.set_params(callbacks__lr_shedule=None).fit(*DATA)
+    if fitted:  # nothing was set
+        net.partial_fit(X, Y, **META)
+        assert "callbacks__lr_shedule" not in net.get_params()
+
+
 @pytest.mark.parametrize("fitted", [False, True])
 def test_shows_itself_in_notebooks(fitted):
     net = quick().fit(*DATA) if fitted else quick()
