@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self
 
 from sklearn import config_context
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -12,13 +13,57 @@ class MetaPipeline(Pipeline):
     """A pipeline that sends ``X_meta`` through its steps, fitted on X alone.
 
     scikit-learn's own pipeline does so too, under metadata routing and with
-    ``transform_input=["X_meta"]``; this one needs no global setting. Parameters, attributes and
-    methods are those of :class:`sklearn.pipeline.Pipeline`.
+    ``transform_input=["X_meta"]``; this one needs no global setting. Attributes and methods are
+    those of :class:`sklearn.pipeline.Pipeline`.
+
+    Parameters
+    ----------
+    steps : list of (str, estimator) tuples
+        Transformers, then a classifier that takes ``X_meta``, each with its name.
+    transform_input : list or tuple of str, or None, default=("X_meta",)
+        What is transformed along with X. None leaves the meta set as it is.
+    memory : str, joblib.Memory or None, default=None
+        Where fitted transformers are cached.
+    verbose : bool, default=False
+        Whether to print the time of each step.
 
     See Also
     --------
-    make_meta_pipeline : Build one from steps, without naming them.
+    make_meta_pipeline : Build one from steps, with or without their names.
     """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **Pipeline._parameter_constraints,
+        "transform_input": [list, tuple, None],
+    }
+
+    def __init__(
+        self,
+        steps: list[tuple[str, Any]],
+        *,
+        transform_input: list[str] | tuple[str, ...] | None = ("X_meta",),
+        memory: Any = None,
+        verbose: bool = False,
+    ) -> None:
+        super().__init__(steps, transform_input=transform_input, memory=memory, verbose=verbose)
+
+    def __getitem__(self, ind: Any) -> Any:
+        """Return a step, by position or name, or a pipeline of a slice of the steps.
+
+        Parameters
+        ----------
+        ind : int, str or slice
+            Which.
+
+        Returns
+        -------
+        estimator or MetaPipeline
+            Not a copy: the steps of a slice are those of this pipeline.
+        """
+        part = super().__getitem__(ind)
+        if isinstance(ind, slice):  # scikit-learn leaves it out
+            part.transform_input = self.transform_input
+        return part
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
         """Fit the steps on (X, y) and the last one with the transformed meta set.
@@ -43,12 +88,13 @@ class MetaPipeline(Pipeline):
 
 
 def make_meta_pipeline(*steps: Any, memory: Any = None, verbose: bool = False) -> MetaPipeline:
-    """Build a `MetaPipeline` from steps, each named after its class in lower case.
+    """Build a `MetaPipeline` from steps, with or without names of their own.
 
     Parameters
     ----------
-    *steps : estimators
-        Transformers, then a classifier that takes ``X_meta``.
+    *steps : estimators or (str, estimator) tuples
+        Transformers, then a classifier that takes ``X_meta``. A step without a name is named after
+        its class in lower case, as by :func:`sklearn.pipeline.make_pipeline`.
     memory : str, joblib.Memory or None, default=None
         Where fitted transformers are cached.
     verbose : bool, default=False
@@ -58,6 +104,20 @@ def make_meta_pipeline(*steps: Any, memory: Any = None, verbose: bool = False) -
     -------
     MetaPipeline
         The pipeline.
+
+    Raises
+    ------
+    ValueError
+        If there are no steps.
+
+    Notes
+    -----
+    Searches, cross-validation and calibration take the pipeline and its meta set whether metadata
+    routing is on or off. Threshold tuning needs it on: without
+    ``sklearn.set_config(enable_metadata_routing=True)``
+    :class:`sklearn.model_selection.TunedThresholdClassifierCV` and
+    :class:`sklearn.model_selection.FixedThresholdClassifier` refuse ``X_meta`` and ``y_meta``,
+    whatever they wrap.
 
     Examples
     --------
@@ -70,6 +130,26 @@ def make_meta_pipeline(*steps: Any, memory: Any = None, verbose: bool = False) -
     >>> pipe = pipe.fit(X, y, X_meta=(X_meta,), y_meta=(y_meta,))
     >>> pipe[-1].classes_
     array([0, 1, 2])
+
+    With a name of its own, a step is shorter to reach for a search:
+
+    >>> pipe = make_meta_pipeline(StandardScaler(), ("net", GDWClassifier(verbose=0)))
+    >>> pipe.set_params(net__meta_lr=0.3)["net"].meta_lr
+    0.3
     """
-    named = make_pipeline(*steps).steps
-    return MetaPipeline(named, transform_input=["X_meta"], memory=memory, verbose=verbose)
+    if not steps:
+        raise ValueError(
+            "`steps` must hold at least a classifier; got none; pass steps such as "
+            "StandardScaler(), GDWClassifier()."
+        )
+    return MetaPipeline(_name_steps(steps), memory=memory, verbose=verbose)
+
+
+def _name_steps(steps: Sequence[Any]) -> list[tuple[str, Any]]:
+    """Return (name, step) for each step; those without a name are named as by scikit-learn."""
+    unnamed = iter(make_pipeline(*(step for step in steps if not _is_pair(step))).steps)
+    return [step if _is_pair(step) else next(unnamed) for step in steps]
+
+
+def _is_pair(step: Any) -> bool:
+    return isinstance(step, tuple) and len(step) == 2 and isinstance(step[0], str)

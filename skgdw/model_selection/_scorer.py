@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.metrics import check_scoring
 from sklearn.utils.metadata_routing import MetadataRequest
 
@@ -37,13 +38,29 @@ def trusted_scorer(
     Returns
     -------
     callable
-        A scorer ``(estimator, X, y) -> float``, for any ``scoring=`` of scikit-learn.
+        A scorer ``(estimator, X, y) -> float``, for the ``scoring=`` of scikit-learn's searches
+        and cross-validation.
 
     Raises
     ------
     ValueError
         If only one of `X_clean` and `y_clean` is given, if they have no rows or differ in length;
-        when it is called, if no mask reaches it, or no row of the fold is marked.
+        when it is called, if no mask reaches it, the mask has not one entry for each row of the
+        fold, or no row of the fold is marked.
+    TypeError
+        When it is called, if the mask is not boolean.
+    AttributeError
+        When it is given to :class:`sklearn.model_selection.TunedThresholdClassifierCV`.
+
+    Notes
+    -----
+    With rows of its own the scorer also stands behind the search's ``score``:
+    ``search.score(X_test, y_test)`` scores on the trusted rows, whatever is passed. Take
+    ``search.best_estimator_.score(X_test, y_test)`` for the test rows.
+
+    :class:`sklearn.model_selection.TunedThresholdClassifierCV` cannot use it, for it takes
+    scikit-learn's own scorers apart. Tune the threshold of a fitted classifier on trusted rows
+    instead: ``TunedThresholdClassifierCV(fitted, cv="prefit", refit=False).fit(X_clean, y_clean)``.
 
     Examples
     --------
@@ -72,7 +89,19 @@ def trusted_scorer(
     return TrustedRowsScorer(X_clean, y_clean, scoring)
 
 
-class TrustedRowsScorer:
+class _TrustedScorer:
+    """What the two scorers share."""
+
+    @property
+    def _score_func(self) -> Any:
+        """Say why a threshold cannot be tuned with this scorer: that asks for this attribute."""
+        raise AttributeError(  # no other error: whoever asks with hasattr has to get False
+            f"`scoring` must be one of scikit-learn's scores to tune a threshold; got {self!r}; "
+            'pass a name such as "balanced_accuracy", with cv="prefit", and fit on trusted rows.'
+        )
+
+
+class TrustedRowsScorer(_TrustedScorer):
     """Scores on rows of its own; see `trusted_scorer`."""
 
     def __init__(self, X_clean: Any, y_clean: Any, scoring: Any) -> None:
@@ -88,7 +117,7 @@ class TrustedRowsScorer:
         return f"trusted_scorer({n_rows(self.X_clean)} rows, scoring={self.scoring!r})"
 
 
-class TrustedFoldScorer:
+class TrustedFoldScorer(_TrustedScorer):
     """Scores on the marked rows of the fold; see `trusted_scorer`."""
 
     def __init__(self, scoring: Any) -> None:
@@ -108,7 +137,7 @@ class TrustedFoldScorer:
                 "`sklearn.set_config(enable_metadata_routing=True)` and pass `meta_mask` to the "
                 "search's `fit`, or give `trusted_scorer` rows of its own."
             )
-        trusted = np.flatnonzero(np.asarray(meta_mask))
+        trusted = np.flatnonzero(_check_fold_mask(meta_mask, n_rows(X)))
         if len(trusted) == 0:
             raise ValueError(
                 "`meta_mask` must mark a row in every validation fold to score on; got none in "
@@ -119,3 +148,19 @@ class TrustedFoldScorer:
 
     def __repr__(self) -> str:
         return f"trusted_scorer(scoring={self.scoring!r})"
+
+
+def _check_fold_mask(meta_mask: Any, n: int) -> NDArray[np.bool_]:
+    """Return the mask (n,), or raise; unlike in ``fit`` it may mark every row."""
+    mask = np.asarray(meta_mask)
+    if mask.dtype.kind != "b":
+        raise TypeError(
+            f"`meta_mask` must be boolean; got dtype {mask.dtype}. Row numbers become a mask by "
+            "mask = np.zeros(len(X), bool); mask[rows] = True."
+        )
+    if mask.shape != (n,):
+        raise ValueError(
+            "`meta_mask` must have one entry for each row to score, shape "
+            f"({n},); got {mask.shape}. Pass the mask of these rows."
+        )
+    return mask

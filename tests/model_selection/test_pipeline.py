@@ -1,7 +1,10 @@
+import pickle
+
 import numpy as np
 import pytest
 import sklearn
 from sklearn.base import BaseEstimator, clone
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
@@ -71,5 +74,83 @@ def test_steps_are_named_cloned_and_cached(tmp_path):
     pipe = make_meta_pipeline(StandardScaler(), Watch(), memory=str(tmp_path), verbose=False)
     assert isinstance(clone(pipe), MetaPipeline)
     assert [name for name, _ in pipe.steps] == ["standardscaler", "watch"]
-    assert clone(pipe).get_params()["transform_input"] == ["X_meta"]
+    assert clone(pipe).get_params()["transform_input"] == ("X_meta",)
     assert clone(pipe).get_params()["memory"] == str(tmp_path)
+
+
+def test_named_steps_keep_their_names():
+    pipe = make_meta_pipeline(("scale", StandardScaler()), ("net", quick()))
+    assert [name for name, _ in pipe.steps] == ["scale", "net"]
+    search = GridSearchCV(pipe, {"net__meta_lr": [0.05, 0.5]}, cv=2).fit(X, Y, **META)
+    assert search.best_params_.keys() == {"net__meta_lr"}
+
+
+def test_names_and_bare_steps_can_be_mixed():
+    steps = StandardScaler(), ("again", StandardScaler()), StandardScaler(), ("net", Watch())
+    pipe = make_meta_pipeline(*steps)
+    names = ["standardscaler-1", "again", "standardscaler-2", "net"]
+    assert [name for name, _ in pipe.steps] == names
+    assert pipe["again"] is steps[1][1]
+    assert pipe[2] is steps[2]
+
+
+def test_no_steps_are_refused():
+    with pytest.raises(ValueError, match="`steps` must hold at least a classifier; got none; pass"):
+        make_meta_pipeline()
+
+
+# --- built without the helper ---------------------------------------------------------------------
+
+
+def built(**params):
+    return MetaPipeline([("scale", StandardScaler()), ("net", Watch())], **params)
+
+
+@pytest.mark.usefixtures("_routing")
+def test_the_class_transforms_the_meta_set_too():
+    pipe = built().fit(X, Y, **META)
+    np.testing.assert_allclose(pipe["net"].X_meta_[0], pipe["scale"].transform(X_META))
+
+
+@pytest.mark.usefixtures("_routing")
+def test_none_leaves_the_meta_set_as_it_is():
+    assert built(transform_input=None).fit(X, Y, **META)["net"].X_meta_[0] is X_META
+
+
+@pytest.mark.parametrize("given", [None, ["X_meta", "other"], ("other",), []], ids=str)
+def test_what_is_transformed_stays_as_given(given):
+    pipe = built(transform_input=given)
+    assert pipe.transform_input is given
+    assert pipe[:-1].transform_input is given
+    copies = clone(pipe), pickle.loads(pickle.dumps(pipe)), built().set_params(**pipe.get_params())
+    assert [copy.get_params()["transform_input"] for copy in copies] == [given] * 3
+
+
+def test_the_default_survives_copies_and_slices():
+    pipe = built().fit(X, Y, **META)
+    copies = pipe, clone(pipe), pickle.loads(pickle.dumps(pipe)), pipe[:-1], pipe[1:]
+    assert all(type(copy) is MetaPipeline for copy in copies)
+    assert [copy.get_params()["transform_input"] for copy in copies] == [("X_meta",)] * 5
+    assert "transform_input" not in repr(pipe)
+    assert "transform_input=None" in repr(built(transform_input=None))
+
+
+@pytest.mark.usefixtures("_routing")
+def test_a_slice_transforms_and_can_be_fitted():
+    pipe = built().fit(X, Y, **META)
+    expected = pipe["scale"].transform(X_META)
+    np.testing.assert_array_equal(pipe[:-1].transform(X_META), expected)
+    np.testing.assert_array_equal(clone(pipe)[:-1].fit(X).transform(X_META), expected)
+    np.testing.assert_allclose(clone(pipe)[:-1].fit_transform(X), pipe["scale"].transform(X))
+
+
+@pytest.mark.parametrize("params", [{}, {"transform_input": None}], ids=str)
+def test_skops_brings_it_back(params):
+    sio = pytest.importorskip("skops.io")
+    steps = [("scale", StandardScaler()), ("model", LogisticRegression())]
+    pipe = MetaPipeline(steps, **params).fit(X, Y)
+    dumped = sio.dumps(pipe)
+    again = sio.loads(dumped, trusted=sio.get_untrusted_types(data=dumped))
+    assert type(again) is MetaPipeline
+    assert again.transform_input == pipe.transform_input
+    np.testing.assert_array_equal(again.predict_proba(X), pipe.predict_proba(X))

@@ -8,7 +8,12 @@ import torch
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss
-from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
+from sklearn.model_selection import (
+    GridSearchCV,
+    StratifiedKFold,
+    TunedThresholdClassifierCV,
+    cross_val_score,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -105,6 +110,14 @@ def test_can_be_pickled():
     assert pickle.loads(pickle.dumps(scorer))(fitted) == scorer(fitted)
 
 
+def test_its_rows_travel_with_it():
+    # What docs/scale_out.rst says of the bytes of a task.
+    large = blobs(3, 30_000)
+    rows = large.X_meta, large.y_meta
+    n_bytes = sum(part.nbytes for part in rows)
+    assert 0 < len(pickle.dumps(trusted_scorer(*rows))) - n_bytes < 1000
+
+
 def test_refusals():
     with pytest.raises(ValueError, match="got `X_clean` without `y_clean`; pass both, or none"):
         trusted_scorer(X_CLEAN)
@@ -156,6 +169,70 @@ def test_a_fold_without_a_marked_row_is_reported():
     fitted = model().fit(X, Y)
     with pytest.raises(ValueError, match=r"got none in one of 60 rows. Shuffle the folds"):
         trusted_scorer()(fitted, X, Y, meta_mask=np.zeros(60, dtype=bool))
+
+
+@pytest.mark.parametrize(
+    ("mask", "error", "match"),
+    [
+        (np.flatnonzero(MASK), TypeError, "`meta_mask` must be boolean; got dtype int64. Row num"),
+        (MASK.astype(int), TypeError, "`meta_mask` must be boolean; got dtype int64"),
+        (["yes"] * 60, TypeError, "`meta_mask` must be boolean; got dtype <U3"),
+        (MASK[:-1], ValueError, r"each row to score, shape \(60,\); got \(59,\). Pass the mask of"),
+        (np.append(MASK, True), ValueError, r"shape \(60,\); got \(61,\)"),
+        (MASK[:, None], ValueError, r"shape \(60,\); got \(60, 1\)"),
+        (np.True_, ValueError, r"shape \(60,\); got \(\)"),
+    ],
+)
+def test_wrong_masks_are_reported(mask, error, match):
+    with pytest.raises(error, match=match):
+        trusted_scorer()(model().fit(X, Y), X, Y, meta_mask=mask)
+
+
+@pytest.mark.parametrize("container", [list, torch.tensor, pd.Series], ids=str)
+def test_containers_of_the_mask(container):
+    fitted = model().fit(X, NOISY)
+    expected = balanced_accuracy_score(NOISY[MASK], fitted.predict(X[MASK]))
+    assert trusted_scorer()(fitted, X, NOISY, meta_mask=container(MASK)) == expected
+
+
+def test_the_mask_may_mark_every_row():
+    fitted = model().fit(X, NOISY)
+    expected = balanced_accuracy_score(NOISY, fitted.predict(X))
+    assert trusted_scorer()(fitted, X, NOISY, meta_mask=np.ones(60, dtype=bool)) == expected
+
+
+# --- beside other tools ---------------------------------------------------------------------------
+
+
+def test_score_of_a_search_is_that_of_the_trusted_rows():
+    scorer = trusted_scorer(X_CLEAN, Y_CLEAN, "accuracy")
+    search = GridSearchCV(model(), {"C": [0.1, 1.0]}, scoring=scorer, cv=2).fit(X, NOISY)
+    wrong = (Y[:9] + 1) % 3
+    assert search.score(X[:9], wrong) == search.best_estimator_.score(X_CLEAN, Y_CLEAN)
+    expected = accuracy_score(wrong, search.predict(X[:9]))
+    assert search.best_estimator_.score(X[:9], wrong) == expected != search.score(X[:9], wrong)
+
+
+@pytest.mark.parametrize("rows", [(), (X_CLEAN, Y_CLEAN)], ids=["fold", "rows"])
+@pytest.mark.parametrize("routing", [False, True])
+def test_threshold_tuning_is_refused_in_words(rows, routing):
+    tuned = TunedThresholdClassifierCV(model(), scoring=trusted_scorer(*rows))
+    match = r"`scoring` must be one of scikit-learn's scores .*; got trusted_scorer\(.*; pass a na"
+    with (
+        sklearn.config_context(enable_metadata_routing=routing),
+        pytest.raises(AttributeError, match=match),
+    ):
+        tuned.fit(X[Y < 2], Y[Y < 2])
+    assert not hasattr(tuned.scoring, "_score_func")
+
+
+def test_the_way_to_tune_a_threshold_on_trusted_rows():
+    fitted = quick("auto").fit(
+        X[Y < 2], NOISY[Y < 2] % 2, X_CLEAN[Y_CLEAN < 2], Y_CLEAN[Y_CLEAN < 2]
+    )
+    tuned = TunedThresholdClassifierCV(fitted, cv="prefit", refit=False)
+    tuned.fit(X_CLEAN[Y_CLEAN < 2], Y_CLEAN[Y_CLEAN < 2])
+    assert 0 <= tuned.best_threshold_ <= 1
 
 
 def test_names_itself():
