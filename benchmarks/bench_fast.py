@@ -28,7 +28,6 @@ METHODS = {
     "stopped early, fine-tuned": stop_and_fine_tune,
     "GDW": weighted("class"),
     "GDW, fast": weighted("class", **FAST),
-    "GDW, meta_every=5": weighted("class", **{**FAST, "meta_every": 5}),
     "GDW, fast, difference": weighted("class", **FAST, meta_gradient="difference"),
 }
 

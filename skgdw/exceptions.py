@@ -58,7 +58,7 @@ class NonFiniteLossWarning(SkgdwWarning):
 
 
 class NoiseNotLearnableWarning(SkgdwWarning):
-    """Label noise hides the true class: another label is given at least as often."""
+    """Label noise hides a true class: behind another label, or among rows of other classes."""
 
 
 class CriterionError(ValueError):

@@ -6,10 +6,12 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits
+from sklearn.ensemble import BaggingClassifier
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
@@ -119,6 +121,40 @@ def test_classes_that_the_mask_leaves_out():
         only_checks().fit(X, Y, meta_mask=mask)
     with pytest.warns(MetaClassWarning, match=r"classes of y_meta without a row in y: \[2\]"):
         only_checks().fit(X, Y, meta_mask=(Y == 2) | (np.arange(48) < 12))
+
+
+ENCODED = (
+    "If a meta-estimator around the classifier encodes labels anew, mark the meta rows by `meta_"
+)
+
+
+@pytest.mark.parametrize("labels", [[1, 2, 3], [1, 2, 5], [7, 8, 9]])
+def test_labels_that_a_meta_estimator_encoded_anew(labels):
+    data = DATA.labelled(labels)
+    net = only_checks(module__n_classes=len({0, 1, 2, *labels}))
+    meta = {"X_meta": (data.X_meta,), "y_meta": (data.y_meta,)}
+    with (
+        sklearn.config_context(enable_metadata_routing=True),
+        pytest.warns(MetaClassWarning, match=ENCODED),
+    ):
+        BaggingClassifier(net, n_estimators=1, random_state=0).fit(data.X, data.y, **meta)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        only_checks().fit(data.X, data.y, **meta)
+
+
+def test_labels_that_nobody_encoded():
+    """Others than 0, ..., c - 1, all those of the meta set, or a mask in use already."""
+    few, few_meta = Y != 0, Y_META != 2
+    mask = np.arange(48) < 12
+    for args, params in [
+        ((X[few], Y[few], X_META[few_meta], Y_META[few_meta]), {}),
+        ((X, Y, X_META[few_meta], Y_META[few_meta]), {}),
+        ((X, Y), {"meta_mask": (Y == 2) | (mask & (Y == 1))}),
+    ]:
+        with pytest.warns(MetaClassWarning) as caught:
+            only_checks().fit(*args, **params)
+        assert [ENCODED in str(entry.message) for entry in caught] == [False]
 
 
 def test_classes_given_beforehand_are_not_asked_for():

@@ -113,7 +113,9 @@ def check_meta_mask(meta_mask: Any, n: int) -> NDArray[np.bool_]:
         )
     if mask.shape != (n,):
         raise ValueError(
-            f"`meta_mask` must have one entry for each row of X, shape ({n},); got {mask.shape}."
+            f"`meta_mask` must have one entry for each row of X, shape ({n},); got {mask.shape}; "
+            "mark the rows of this X; behind a sampler that changes their number use "
+            "skgdw.corruption.CorruptedClassifier."
         )
     if mask.all() or not mask.any():
         found = "only true rows" if mask.all() else "no true row"

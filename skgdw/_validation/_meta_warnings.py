@@ -31,7 +31,9 @@ def warn_of_meta_set(data: CheckedData, *, bare: bool) -> None:
         return
     if data.meta_mask is not None:
         # Rows of X themselves: only the classes can be odd.
-        _warn_of_classes(data.y[~data.meta_mask], data.y[data.meta_mask], data.classes)
+        _warn_of_classes(
+            data.y[~data.meta_mask], data.y[data.meta_mask], data.classes, is_mask=True
+        )
         return
     if data.y_meta is None:
         return
@@ -47,7 +49,9 @@ def warn_of_meta_set(data: CheckedData, *, bare: bool) -> None:
         _warn_of_scale(data.X, data.X_meta)
 
 
-def _warn_of_classes(y: NDArray[Any], y_meta: NDArray[Any], classes: NDArray[Any]) -> None:
+def _warn_of_classes(
+    y: NDArray[Any], y_meta: NDArray[Any], classes: NDArray[Any], *, is_mask: bool = False
+) -> None:
     codes = np.arange(len(classes))
     in_y, in_meta = np.isin(codes, y), np.isin(codes, y_meta)
     found = {
@@ -56,9 +60,16 @@ def _warn_of_classes(y: NDArray[Any], y_meta: NDArray[Any], classes: NDArray[Any
     }
     if any(found.values()):
         text = "; ".join(f"{what}: {which}" for what, which in found.items() if which)
+        # Labels 0, ..., c - 1 in y alone are perhaps none of the caller's.
+        is_encoded = all(found.values()) and classes[in_y].tolist() == list(range(in_y.sum()))
+        hint = (
+            " If a meta-estimator around the classifier encodes labels anew, mark the meta rows by "
+            "`meta_mask` instead."
+        )
         warn(
             f"The meta set should hold the classes of y; {text}. A class without meta rows cannot "
-            "be defended against noise, one without training rows is not learnt.",
+            "be defended against noise, one without training rows is not learnt."
+            f"{hint if is_encoded and not is_mask else ''}",
             MetaClassWarning,
         )
 

@@ -81,6 +81,11 @@ class BaseSampler(OneToOneFeatureMixin, BaseEstimator):
             numbers and class sizes are those of the other rows. All rows may be marked; then
             nothing changes.
 
+            In imbalanced-learn's pipelines switch metadata routing on and put samplers first;
+            without routing the mask is dropped, and nothing told. The steps after a sampler that
+            leaves rows out get the mask as it was, which no longer fits: use
+            `CorruptedClassifier` there, which carries it along.
+
         Returns
         -------
         X : same type as given

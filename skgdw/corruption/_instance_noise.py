@@ -88,8 +88,9 @@ class InstanceDependentNoise(BaseSampler):
     Warns
     -----
     NoiseNotLearnableWarning
-        By `fit_resample`, if by `transition_matrix_` another label is at least as frequent as the
-        true one in some class (listed). Single rows may still be wrong more often than right.
+        By `fit_resample`, if by `transition_matrix_` in some class (listed) another label is at
+        least as frequent as the true one, or if its label is at least as frequent among the rows of
+        other classes. Single rows may still be wrong more often than right.
 
     See Also
     --------

@@ -75,8 +75,9 @@ class LabelNoise(BaseSampler):
     Warns
     -----
     NoiseNotLearnableWarning
-        By `fit_resample`, if another label is at least as frequent as the true one in some class
-        (listed) that has rows to corrupt.
+        By `fit_resample`, if in some class (listed) that has rows to corrupt another label is at
+        least as frequent as the true one, or if its label is at least as frequent among the rows of
+        other classes. The latter depends on the class sizes.
 
     See Also
     --------

@@ -23,7 +23,8 @@ def check_mask(mask: Any, n: int, name: str) -> BoolArray:
     if rows.shape != (n,):
         raise ValueError(
             f"`{name}` must have one entry for each row of X, shape ({n},); got {rows.shape}; "
-            "mark the rows of this X."
+            "mark the rows of this X; behind a sampler that changes their number use "
+            "skgdw.corruption.CorruptedClassifier."
         )
     return rows
 

@@ -23,23 +23,32 @@ def check_exact(exact: Any) -> None:
 def warn_if_truth_is_hidden(
     matrix: FloatArray, codes: IntArray, classes: NDArray[Any], name: str
 ) -> None:
-    """Warn of classes that have rows but not, by `matrix` (c, c), their own label most often.
+    """Warn of classes with rows whose label does not, by `matrix` (c, c), tell them from others.
+
+    Either the rows of the class get another label at least as often as their own, or rows of other
+    classes get it at least as often as they do: p(given = k) p(true = k) >= p(given = k, true = k),
+    by which cleanlab calls noise not learnable. `codes` (n,) are the classes of the rows.
 
     `name` is the parameter that set the matrix. For a sampler's `_resample`: points at the caller
     of `fit_resample`.
     """
+    n_rows = np.bincount(codes, minlength=len(matrix))
+    n_others = len(codes) - n_rows
     others = matrix.copy()
-    np.fill_diagonal(others, -np.inf)
+    np.fill_diagonal(others, 0)
     # A tie hides the truth too; rounding must not decide whether there is one.
-    hidden = np.diagonal(matrix) <= others.max(axis=1) + 1e-12
-    hidden &= np.isin(np.arange(len(hidden)), codes)
+    own = np.diagonal(matrix) - 1e-12
+    hidden = own <= others.max(axis=1)
+    # Where one class alone has rows, no other row gets its label.
+    hidden |= own <= n_rows @ others / np.maximum(n_others, 1)
+    hidden &= n_rows > 0
     if hidden.any():
         is_rate = name == "noise_rate"
-        remedy = "lower the noise rate" if is_rate else "lower the probabilities of other labels"
+        remedy = "lower the noise rate" if is_rate else "lower the probabilities of wrong labels"
         warnings.warn(
-            f"`{name}` must give each true class its own label most often for the "
-            "noise to be learnable; got another label at least as often for "
-            f"{classes[hidden].tolist()}; {remedy}.",
+            f"`{name}` must give each true class its own label more often than any other label, "
+            "and more often than rows of other classes get it, for the noise to be learnable; got "
+            f"as often or less for {classes[hidden].tolist()}; {remedy}.",
             NoiseNotLearnableWarning,
             stacklevel=4,
         )

@@ -417,6 +417,18 @@ def test_hidden_truth_is_warned_of_at_the_caller():
         noise.set_params(noise_rate=0.4).fit_resample(X, y)
 
 
+def test_a_label_that_other_classes_get_as_often_is_warned_of():
+    y = np.repeat([0, 1, 2], [50, 50, 2])
+    X = np.where(y == 1, 1.0, -1.0)[:, None] * np.ones(3)
+    noise = InstanceDependentNoise(noise_rate=0.53, noise_rate_std=0, random_state=18)
+    with pytest.warns(NoiseNotLearnableWarning, match=r"for \[0, 1\]; lower the noise rate"):
+        noise.fit_resample(X, y)
+    # The rows of class 1 keep their label more often than get another, but those of 0 get it.
+    matrix = noise.transition_matrix_
+    assert matrix[1].argmax() == 1
+    assert matrix[0, 1] > matrix[1, 1]
+
+
 def one_bad(value, form=np.asarray):
     X = np.ones((6, 2))
     X[3, 1] = value

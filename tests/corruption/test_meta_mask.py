@@ -12,8 +12,9 @@ from numpy.testing import assert_array_equal
 from scipy import sparse
 from sklearn.base import clone
 
+from classifier_cases import quick
 from corruption_cases import MASK, N, Watch, X, Y, by_number, imbalance, noise
-from skgdw.corruption import ClassImbalance, InstanceDependentNoise, LabelNoise
+from skgdw.corruption import ClassImbalance, CorruptedClassifier, InstanceDependentNoise, LabelNoise
 from skgdw.corruption._base import BaseSampler
 from skgdw.exceptions import NoiseNotLearnableWarning
 
@@ -272,7 +273,12 @@ def test_a_mask_may_be_in_any_container(mask):
 @pytest.mark.parametrize(
     ("mask", "error", "match"),
     [
-        (MASK[:5], ValueError, r"`meta_mask` must have one entry .*\(90,\); got \(5,\); mark the"),
+        (
+            MASK[:5],
+            ValueError,
+            r"`meta_mask` must have one entry .*\(90,\); got \(5,\); mark the rows of this X; "
+            r"behind a sampler that changes their number use .*\.CorruptedClassifier\.$",
+        ),
         (MASK[:, None], ValueError, r"one entry for each row of X, shape \(90,\); got \(90, 1\)"),
         (True, ValueError, r"one entry for each row of X, shape \(90,\); got \(\);"),
         (np.flatnonzero(MASK), TypeError, "`meta_mask` must be boolean; got dtype int64; row num"),
@@ -301,6 +307,13 @@ def test_imbalanced_learn_hands_the_mask_to_a_sampler(routed):
     assert_array_equal(pipe.predict(X), Y)
 
 
+def test_imbalanced_learn_drops_the_mask_without_routing():
+    """As the user guide says."""
+    pipe = Pipeline([("noise", noise()), ("watch", Watch())])
+    pipe.fit(X, Y, noise__meta_mask=MASK, watch__meta_mask=MASK)
+    assert (pipe[-1].y_[MASK] != Y[MASK]).any()
+
+
 def test_imbalanced_learn_keeps_trusted_rows(routed):
     pipe = Pipeline(
         [("imbalance", imbalance()), ("watch", Watch().set_fit_request(meta_mask=False))]
@@ -309,6 +322,20 @@ def test_imbalanced_learn_keeps_trusted_rows(routed):
     assert_array_equal(by_number(inner.X_), pipe["imbalance"].sample_indices_)
     assert np.isin(np.flatnonzero(MASK), by_number(inner.X_)).all()
     assert len(inner.X_) < N
+
+
+def test_behind_a_sampler_that_leaves_rows_out_the_mask_is_refused_with_a_remedy(routed):
+    words = "got \\(90,\\); .*changes their number use skgdw.corruption.CorruptedClassifier"
+    for last in (noise(), quick("auto")):
+        with pytest.raises(ValueError, match=words):
+            Pipeline([("imbalance", imbalance()), ("last", last)]).fit(X, Y, meta_mask=MASK)
+    model = Watch().set_fit_request(meta_mask=True)
+    inner = CorruptedClassifier(model, [imbalance(), noise()])
+    fitted = inner.fit(X, Y, meta_mask=MASK)
+    kept = by_number(fitted.estimator_.X_)
+    assert len(kept) < N
+    assert_array_equal(fitted.estimator_.mask_, MASK[kept])
+    assert_array_equal(fitted.estimator_.y_[MASK[kept]], Y[MASK])
 
 
 @every_sampler
