@@ -188,7 +188,9 @@ def test_wrong_masks_are_reported(mask, error, match):
         trusted_scorer()(model().fit(X, Y), X, Y, meta_mask=mask)
 
 
-@pytest.mark.parametrize("container", [list, torch.tensor, pd.Series], ids=str)
+@pytest.mark.parametrize(
+    "container", [list, torch.tensor, pd.Series], ids=["list", "tensor", "series"]
+)
 def test_containers_of_the_mask(container):
     fitted = model().fit(X, NOISY)
     expected = balanced_accuracy_score(NOISY[MASK], fitted.predict(X[MASK]))
