@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
 IntArray = NDArray[np.intp]
+BoolArray = NDArray[np.bool_]
 
 
 def n_rows(data: Any, name: str = "X") -> int:
@@ -202,3 +203,20 @@ def _mixed_labels(labels: Any) -> TypeError:
         f"`y` must hold labels of one kind that can be sorted; got {kinds}; "
         "convert them, for instance with str."
     )
+
+
+def check_mask(mask: Any, n: int, name: str) -> BoolArray:
+    """Return a mask of rows as an array (n,), or raise."""
+    rows = np.asarray(mask.detach().cpu() if hasattr(mask, "detach") else mask)
+    if rows.dtype.kind != "b":
+        raise TypeError(
+            f"`{name}` must be boolean; got dtype {rows.dtype}; row numbers become a mask by "
+            "mask = np.zeros(len(X), bool); mask[rows] = True."
+        )
+    if rows.shape != (n,):
+        raise ValueError(
+            f"`{name}` must have one entry for each row of X, shape ({n},); got {rows.shape}; "
+            "mark the rows of this X; behind a sampler that changes their number use "
+            "skgdw.corruption.CorruptedClassifier."
+        )
+    return rows

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
+from skgdw._rows import check_mask
 from skgdw._validation._inputs import as_host_array, check_mapping, n_samples, passes_through
 
 
@@ -105,18 +106,7 @@ def check_meta_X(estimator: Any, X_meta: Any, X: Any) -> Any:
 
 def check_meta_mask(meta_mask: Any, n: int) -> NDArray[np.bool_]:
     """Return the mask (n,), with at least one row on each side, or raise."""
-    mask = np.asarray(as_host_array(meta_mask))
-    if mask.dtype.kind != "b":
-        raise TypeError(
-            f"`meta_mask` must be boolean; got dtype {mask.dtype}. Row numbers become a mask by "
-            "mask = np.zeros(len(X), bool); mask[rows] = True."
-        )
-    if mask.shape != (n,):
-        raise ValueError(
-            f"`meta_mask` must have one entry for each row of X, shape ({n},); got {mask.shape}; "
-            "mark the rows of this X; behind a sampler that changes their number use "
-            "skgdw.corruption.CorruptedClassifier."
-        )
+    mask = check_mask(as_host_array(meta_mask), n, "meta_mask")
     if mask.all() or not mask.any():
         found = "only true rows" if mask.all() else "no true row"
         raise ValueError(

@@ -11,7 +11,9 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin
 from sklearn.utils.validation import validate_data
 
 from skgdw._rows import (
+    BoolArray,
     IntArray,
+    check_mask,
     check_same_length,
     encode_labels,
     local_random_state,
@@ -19,7 +21,7 @@ from skgdw._rows import (
     take_rows,
 )
 
-from ._mask import BoolArray, check_mask, put_back
+from ._mask import put_back
 from ._tags import SamplerEstimatorTags, make_sampler_tags
 
 

@@ -9,9 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.base import clone
 
-from skgdw._rows import IntArray, join_rows, n_rows, take_rows
-
-from ._mask import BoolArray, check_mask
+from skgdw._rows import BoolArray, IntArray, check_mask, join_rows, n_rows, take_rows
 
 # Origin of a row that is no row of the input, or not known to be one.
 UNKNOWN = -1

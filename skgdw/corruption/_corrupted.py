@@ -20,10 +20,9 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
-from skgdw._rows import IntArray, check_same_length, local_random_state, n_rows
+from skgdw._rows import IntArray, check_mask, check_same_length, local_random_state, n_rows
 
 from ._chain import carry, corrupt, is_mask
-from ._mask import check_mask
 from ._sampler_params import SamplerParams, check_samplers
 
 Method = Callable[..., Any]

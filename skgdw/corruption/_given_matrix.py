@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._mask import BoolArray
+from skgdw._rows import BoolArray
+
 from ._named_classes import permutation_faults, plain_label
 from ._transition import FloatArray
 

@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri  # SciPy comes with scikit-learn
 
-from skgdw._rows import IntArray, rows_by_class
+from skgdw._rows import BoolArray, IntArray, rows_by_class
 
 from ._base import BaseSampler
-from ._mask import BoolArray
 from ._relabel import check_exact, warn_if_truth_is_hidden
 from ._rounding import changes_by_class
 from ._standard_rows import StandardRows

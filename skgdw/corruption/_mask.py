@@ -2,31 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-from skgdw._rows import IntArray
-
-BoolArray = NDArray[np.bool_]
-
-
-def check_mask(mask: Any, n: int, name: str) -> BoolArray:
-    """Return a mask of rows as an array (n,), or raise."""
-    rows = np.asarray(mask.detach().cpu() if hasattr(mask, "detach") else mask)
-    if rows.dtype.kind != "b":
-        raise TypeError(
-            f"`{name}` must be boolean; got dtype {rows.dtype}; row numbers become a mask by "
-            "mask = np.zeros(len(X), bool); mask[rows] = True."
-        )
-    if rows.shape != (n,):
-        raise ValueError(
-            f"`{name}` must have one entry for each row of X, shape ({n},); got {rows.shape}; "
-            "mark the rows of this X; behind a sampler that changes their number use "
-            "skgdw.corruption.CorruptedClassifier."
-        )
-    return rows
+from skgdw._rows import BoolArray, IntArray
 
 
 def put_back(

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.metrics import check_scoring
 from sklearn.utils.metadata_routing import MetadataRequest
 
-from skgdw._rows import check_same_length, n_rows, take_rows
+from skgdw._rows import check_mask, check_same_length, n_rows, take_rows
 
 
 def trusted_scorer(
@@ -137,7 +136,7 @@ class TrustedFoldScorer(_TrustedScorer):
                 "`sklearn.set_config(enable_metadata_routing=True)` and pass `meta_mask` to the "
                 "search's `fit`, or give `trusted_scorer` rows of its own."
             )
-        trusted = np.flatnonzero(_check_fold_mask(meta_mask, n_rows(X)))
+        trusted = np.flatnonzero(check_mask(meta_mask, n_rows(X), "meta_mask"))
         if len(trusted) == 0:
             raise ValueError(
                 "`meta_mask` must mark a row in every validation fold to score on; got none in "
@@ -148,19 +147,3 @@ class TrustedFoldScorer(_TrustedScorer):
 
     def __repr__(self) -> str:
         return f"trusted_scorer(scoring={self.scoring!r})"
-
-
-def _check_fold_mask(meta_mask: Any, n: int) -> NDArray[np.bool_]:
-    """Return the mask (n,), or raise; unlike in ``fit`` it may mark every row."""
-    mask = np.asarray(meta_mask)
-    if mask.dtype.kind != "b":
-        raise TypeError(
-            f"`meta_mask` must be boolean; got dtype {mask.dtype}. Row numbers become a mask by "
-            "mask = np.zeros(len(X), bool); mask[rows] = True."
-        )
-    if mask.shape != (n,):
-        raise ValueError(
-            "`meta_mask` must have one entry for each row to score, shape "
-            f"({n},); got {mask.shape}. Pass the mask of these rows."
-        )
-    return mask

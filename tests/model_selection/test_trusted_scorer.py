@@ -174,10 +174,10 @@ def test_a_fold_without_a_marked_row_is_reported():
 @pytest.mark.parametrize(
     ("mask", "error", "match"),
     [
-        (np.flatnonzero(MASK), TypeError, "`meta_mask` must be boolean; got dtype int64. Row num"),
+        (np.flatnonzero(MASK), TypeError, "`meta_mask` must be boolean; got dtype int64; row num"),
         (MASK.astype(int), TypeError, "`meta_mask` must be boolean; got dtype int64"),
         (["yes"] * 60, TypeError, "`meta_mask` must be boolean; got dtype <U3"),
-        (MASK[:-1], ValueError, r"each row to score, shape \(60,\); got \(59,\). Pass the mask of"),
+        (MASK[:-1], ValueError, r"each row of X, shape \(60,\); got \(59,\); mark the rows of"),
         (np.append(MASK, True), ValueError, r"shape \(60,\); got \(61,\)"),
         (MASK[:, None], ValueError, r"shape \(60,\); got \(60, 1\)"),
         (np.True_, ValueError, r"shape \(60,\); got \(\)"),
