@@ -274,7 +274,21 @@ CASES = [
         "two classes",
         n_classes=2,
     ),
+    Case(
+        'TunedThresholdClassifierCV(cv="prefit")',
+        fitted_before(lambda net: TunedThresholdClassifierCV(net, cv="prefit", refit=False)),
+        "two classes; the meta set goes to ``net.fit``, none to the wrapper",
+        n_classes=2,
+    ),
     Case("FixedThresholdClassifier", fixed_threshold, "two classes", n_classes=2),
+    Case(
+        "FixedThresholdClassifier(FrozenEstimator(net))",
+        fitted_before(
+            lambda net: FixedThresholdClassifier(FrozenEstimator(net), pos_label=net.classes_[1])
+        ),
+        "two classes; the meta set goes to ``net.fit``, none to the wrapper",
+        n_classes=2,
+    ),
     Case(
         "SelfTrainingClassifier", self_trained, "drops unlabelled rows, but does not cut the mask"
     ),

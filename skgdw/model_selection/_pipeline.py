@@ -113,11 +113,14 @@ def make_meta_pipeline(*steps: Any, memory: Any = None, verbose: bool = False) -
     Notes
     -----
     Searches, cross-validation and calibration take the pipeline and its meta set whether metadata
-    routing is on or off. Threshold tuning needs it on: without
-    ``sklearn.set_config(enable_metadata_routing=True)``
-    :class:`sklearn.model_selection.TunedThresholdClassifierCV` and
-    :class:`sklearn.model_selection.FixedThresholdClassifier` refuse ``X_meta`` and ``y_meta``,
-    whatever they wrap.
+    routing is on or off. :class:`sklearn.model_selection.TunedThresholdClassifierCV` and
+    :class:`sklearn.model_selection.FixedThresholdClassifier` refuse ``X_meta``, ``y_meta`` and
+    ``meta_mask`` while it is off, whatever they wrap. Either turn it on around their ``fit`` alone,
+    ``with sklearn.config_context(enable_metadata_routing=True):``, or fit the pipeline first and
+    set the threshold afterwards, on trusted rows that it has not seen:
+    ``TunedThresholdClassifierCV(fitted, cv="prefit", refit=False).fit(X_clean, y_clean)``, or
+    ``FixedThresholdClassifier(FrozenEstimator(fitted), threshold=0.3)``, with
+    :class:`sklearn.frozen.FrozenEstimator`, as it would otherwise fit it anew, without a meta set.
 
     Examples
     --------

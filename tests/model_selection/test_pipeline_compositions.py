@@ -8,6 +8,7 @@ import sklearn
 import torch
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import (
     FixedThresholdClassifier,
     GridSearchCV,
@@ -98,11 +99,16 @@ def test_calibration():
     np.testing.assert_allclose(inner.predict_proba(X[test]), by_hand(train, test), rtol=1e-6)
 
 
+def two_classes(labels=(0, 1)):
+    two, two_meta = Y < 2, Y_META < 2
+    labels = np.array(labels)
+    meta = {"X_meta": (X_META[two_meta],), "y_meta": (labels[Y_META[two_meta]],)}
+    return X[two], labels[Y[two]], meta
+
+
 @pytest.mark.parametrize("wrapper", [TunedThresholdClassifierCV, FixedThresholdClassifier])
 def test_thresholds(wrapper):
-    two, two_meta = Y < 2, Y_META < 2
-    X_two, y_two = X[two], Y[two]
-    meta = {"X_meta": (X_META[two_meta],), "y_meta": (Y_META[two_meta],)}
+    X_two, y_two, meta = two_classes()
     if not sklearn.get_config()["enable_metadata_routing"]:
         # These two take no metadata without routing, whatever they wrap.
         with pytest.raises(ValueError, match="enable_metadata_routing=True"):
@@ -112,6 +118,37 @@ def test_thresholds(wrapper):
     alone = pipeline(max_epochs=5).fit(X_two, y_two, **meta)
     np.testing.assert_allclose(net.predict_proba(X_two), alone.predict_proba(X_two), rtol=1e-6)
     assert net.score(X_two, y_two) > 0.9
+
+
+@pytest.mark.parametrize("wrapper", [TunedThresholdClassifierCV, FixedThresholdClassifier])
+def test_routing_around_the_fit_alone_is_enough_for_thresholds(wrapper):
+    X_two, y_two, meta = two_classes()
+    with sklearn.config_context(enable_metadata_routing=True):
+        net = wrapper(pipeline(max_epochs=5)).fit(X_two, y_two, **meta)
+    assert net.score(X_two, y_two) > 0.9
+
+
+@pytest.mark.parametrize("kind", ["array", "frame or series"])
+@pytest.mark.parametrize("labels", [(0, 1), ("no", "yes")], ids=["numbers", "strings"])
+@pytest.mark.parametrize("make", [pipeline, lambda: quick("auto")], ids=["pipeline", "classifier"])
+def test_thresholds_of_what_is_fitted_already(make, labels, kind):
+    """No meta set has to pass the wrapper, so routing does not matter."""
+    X_two, y_two, meta = two_classes(labels)
+    if kind == "frame or series":
+        X_two, y_two = pd.DataFrame(X_two), pd.Series(y_two)
+        meta["X_meta"] = (pd.DataFrame(meta["X_meta"][0]),)
+    fitted = make().fit(X_two[:30], y_two[:30], **meta)
+    X_clean, y_clean = X_two[30:], y_two[30:]
+    probability = fitted.predict_proba(X_clean)
+    tuned = TunedThresholdClassifierCV(fitted, cv="prefit", refit=False).fit(X_clean, y_clean)
+    frozen = FrozenEstimator(fitted)
+    fixed = FixedThresholdClassifier(
+        frozen, threshold=tuned.best_threshold_, pos_label=labels[1]
+    ).fit(X_clean, y_clean)
+    expected = np.array(labels)[(probability[:, 1] >= tuned.best_threshold_).astype(int)]
+    for net in (tuned, fixed):
+        assert np.array_equal(net.predict_proba(X_clean), probability)
+        assert np.array_equal(net.predict(X_clean), expected)
 
 
 def test_nested_search():
