@@ -18,8 +18,9 @@ from skorch.history import History
 from torch.utils.data import Dataset
 
 from skgdw._persistence import SavingNet
+from skgdw._placement import move, resolve
 from skgdw._rows import local_random_state
-from skgdw._validation import check_X, passes_through
+from skgdw._validation import check_device, check_X, passes_through
 from skgdw.modules._standardize import SelfScaling
 from skgdw.training import RowDataset, make_loader
 
@@ -50,16 +51,10 @@ class _Device:
     """The device parameter: "auto" as given, resolved wherever skorch reads it."""
 
     def __get__(self, net: Any, owner: type | None = None) -> Any:
-        return self if net is None else _resolve(net.__dict__["device"])
+        return self if net is None else resolve(net.__dict__["device"])
 
     def __set__(self, net: Any, value: Any) -> None:
         net.__dict__["device"] = value
-
-
-def _resolve(device: Any) -> Any:
-    if isinstance(device, str) and device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return device
 
 
 def listens(callback: Any, method_name: str) -> bool:
@@ -110,14 +105,19 @@ class SklearnNet(SavingNet, NeuralNetClassifier):
         """Set parameters; they take effect at the next ``fit``.
 
         On a fitted net learning rates and other optimizer settings, and callbacks, also act on
-        the running optimizer and callbacks, so that ``partial_fit`` sees them.
+        the running optimizer and callbacks, so that ``partial_fit`` sees them. A new ``device``
+        moves the networks and optimizers there.
 
         Raises
         ------
         ValueError
-            If a name is no parameter.
+            If a name is no parameter, or torch cannot use the device.
         """
         fitted = getattr(self, "initialized_", False)
+        if fitted and "device" in params:
+            device = resolve(params["device"])
+            check_device(device)
+            move(self, device)
         is_callback = {n: n == "callbacks" or n.startswith("callbacks__") for n in params}
         callbacks = {n: value for n, value in params.items() if fitted and is_callback[n]}
         if callbacks:

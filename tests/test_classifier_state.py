@@ -15,7 +15,7 @@ from skorch.dataset import ValidSplit
 from torch import nn
 
 from classifier_cases import DropoutNet, Net, blobs, global_random_states, quick, weights
-from skgdw import GDWClassifier
+from skgdw import GDWClassifier, _sklearn_net
 from skgdw.modules import WeightNet
 
 DATA = blobs()
@@ -310,6 +310,55 @@ def test_learning_rate_set_between_calls_of_partial_fit():
     net.partial_fit(X, Y, **META)
     assert np.array_equal(weights(net)[:67], before)
     assert net.optimizer_.param_groups[0]["lr"] == 1e-30
+
+
+def devices(net):
+    parts = [*net.module_.parameters(), *net.weight_net_.parameters(), net.criterion_.weight]
+    for optimizer in (net.optimizer_, net.weight_net_optimizer_):
+        parts += [p for group in optimizer.param_groups for p in group["params"]]
+        parts += [state["momentum_buffer"] for state in optimizer.state.values()]
+    return {part.device.type for part in parts}
+
+
+def test_a_new_device_moves_a_fitted_estimator(monkeypatch):
+    net = quick(
+        criterion__weight=torch.ones(3),
+        weight_net_optimizer=torch.optim.SGD,
+        weight_net_optimizer__momentum=0.5,
+    ).fit(*DATA)
+    # The one other device there is everywhere; it is refused to users, as it holds no numbers.
+    monkeypatch.setattr(_sklearn_net, "check_device", lambda device: None)
+    assert devices(net) == {"cpu"}
+    net.set_params(device="meta")
+    assert net.device == "meta"
+    assert devices(net) == {"meta"}
+    learnt = [p for group in net.optimizer_.param_groups for p in group["params"]]
+    own = list(net.module_.parameters())
+    assert all(a is b for a, b in zip(learnt, own, strict=True))
+
+
+@pytest.mark.parametrize("device", ["cpu", torch.device("cpu"), "auto", None])
+def test_training_goes_on_after_the_device_was_set(device):
+    net, expected = (quick().fit(*DATA) for _ in range(2))
+    net.set_params(device=device)
+    for each in (net, expected):
+        each.partial_fit(X, Y, **META)
+    assert np.array_equal(weights(net), weights(expected))
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "meta", 3.5])
+def test_a_device_that_cannot_be_used_is_refused(device):
+    words = f"`device` must be one that torch can use here.*got {device!r}: .*Pass device="
+    net = quick().fit(*DATA)
+    before = net.predict_proba(X)
+    with pytest.raises(ValueError, match=words):
+        net.set_params(device=device, lr=0.5)
+    assert net.get_params()["device"] == "auto"
+    assert net.lr == 0.1
+    assert np.array_equal(net.predict_proba(X), before)
+    unfitted = quick().set_params(device=device)
+    with pytest.raises(ValueError, match=words):
+        unfitted.fit(*DATA)
 
 
 def test_unknown_names_are_refused_in_words():

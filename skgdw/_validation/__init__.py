@@ -29,6 +29,7 @@ from skgdw._validation._meta_warnings import warn_of_meta_set
 from skgdw._validation._parameters import (
     check_auto_module,
     check_batch_statistics,
+    check_device,
     check_logits,
     check_optimizer,
     check_parameters,
@@ -44,6 +45,7 @@ __all__ = [
     "check_batch_statistics",
     "check_can_hold_out",
     "check_dataset_labels",
+    "check_device",
     "check_enough_rows",
     "check_labels",
     "check_logits",

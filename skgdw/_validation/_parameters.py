@@ -48,6 +48,8 @@ def check_parameters(estimator: Any, choices: Mapping[str, Collection[str]]) -> 
     share = estimator.min_gradient_share
     if isinstance(share, bool) or not (isinstance(share, Real) and 0 <= float(share) <= 1):
         faults.append(f"`min_gradient_share` must be a number in [0, 1]; got {share!r}.")
+    if fault := _device_fault(estimator.device):
+        faults.append(fault)
     for name in ("batch_size", *(f"iterator_{part}__batch_size" for part in _ITERATORS)):
         size = getattr(estimator, name, -1)
         if not _is_batch_size(size):
@@ -62,6 +64,27 @@ _ITERATORS = ("train", "meta", "valid")
 def _is_batch_size(size: Any) -> bool:
     is_integer = isinstance(size, Integral) and not isinstance(size, bool)
     return is_integer and (int(size) >= 1 or int(size) == -1)
+
+
+def check_device(device: Any) -> None:
+    """Check that torch can use a device; None leaves placing things to the caller."""
+    if fault := _device_fault(device):
+        raise ValueError(fault)
+
+
+def _device_fault(device: Any) -> str | None:
+    if device is None:
+        return None
+    try:
+        if torch.empty(0, device=device).is_meta:
+            raise ValueError("it holds no numbers")
+    except Exception as error:  # of many types, by device
+        why = str(error).split("\n", 1)[0]
+        return (
+            f'`device` must be one that torch can use here, "auto" or None; got {device!r}: {why}. '
+            'Pass device="auto", which takes cuda where there is one, or "cpu".'
+        )
+    return None
 
 
 def check_optimizer(optimizer: Any) -> None:
