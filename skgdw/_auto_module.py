@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from skgdw._validation import check_arguments
 from skgdw.modules import MLP, ResNet32, SmallResNet, Standardize
 
 # Pixels a side up to which the small residual net is used.
@@ -26,6 +27,7 @@ def make_auto_module(X: Any, n_classes: int, **kwargs: Any) -> nn.Module:
         Further arguments of the network.
     """
     if X.ndim == 2:
+        check_arguments("module", MLP, kwargs, {"n_features", "n_classes"})
         return MLP(X.shape[1], n_classes, **kwargs).fit_scaling(X)
     if X.ndim != 4:
         hint = "Give images a channel axis: X[:, None]. " if X.ndim == 3 else ""
@@ -34,6 +36,7 @@ def make_auto_module(X: Any, n_classes: int, **kwargs: Any) -> nn.Module:
             f"of shape {X.shape}. {hint}For other data pass a torch module that returns logits."
         )
     network = SmallResNet if max(X.shape[2:]) <= _SMALL else ResNet32
+    check_arguments("module", network, kwargs, {"n_classes", "in_channels"})
     return network(n_classes, in_channels=X.shape[1], **kwargs).fit_scaling(X)
 
 

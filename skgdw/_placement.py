@@ -10,6 +10,16 @@ import torch
 from torch import nn
 
 
+class DeviceParameter:
+    """The device parameter: "auto" as given, resolved wherever skorch reads it."""
+
+    def __get__(self, net: Any, owner: type | None = None) -> Any:
+        return self if net is None else resolve(net.__dict__["device"])
+
+    def __set__(self, net: Any, value: Any) -> None:
+        net.__dict__["device"] = value
+
+
 def resolve(device: Any) -> Any:
     """Return the device that "auto" stands for here, anything else as it is."""
     if isinstance(device, str) and device == "auto":

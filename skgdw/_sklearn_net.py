@@ -18,9 +18,17 @@ from skorch.history import History
 from torch.utils.data import Dataset
 
 from skgdw._persistence import SavingNet
-from skgdw._placement import move, resolve
+from skgdw._placement import DeviceParameter, move, resolve
 from skgdw._rows import local_random_state
-from skgdw._validation import check_device, check_X, passes_through
+from skgdw._validation import (
+    check_callbacks,
+    check_device,
+    check_names,
+    check_prediction,
+    check_settable,
+    check_X,
+    passes_through,
+)
 from skgdw.modules._standardize import SelfScaling
 from skgdw.training import RowDataset, make_loader
 
@@ -47,16 +55,6 @@ class _State:
         net.__dict__[self.key] = value
 
 
-class _Device:
-    """The device parameter: "auto" as given, resolved wherever skorch reads it."""
-
-    def __get__(self, net: Any, owner: type | None = None) -> Any:
-        return self if net is None else resolve(net.__dict__["device"])
-
-    def __set__(self, net: Any, value: Any) -> None:
-        net.__dict__["device"] = value
-
-
 def listens(callback: Any, method_name: str) -> bool:
     """Tell whether a callback does anything then; most hear nothing of single batches."""
     if method_name in vars(callback):
@@ -74,7 +72,7 @@ class SklearnNet(SavingNet, NeuralNetClassifier):
     history_ = _State()
     initialized_ = _State()
     virtual_params_ = _State()
-    device = _Device()
+    device = DeviceParameter()
 
     _speaks_codes = False
 
@@ -93,7 +91,13 @@ class SklearnNet(SavingNet, NeuralNetClassifier):
         return self
 
     def _get_param_names(self) -> list[str]:
-        return sorted(k for k in self.__dict__ if not (k.startswith("_") or k.endswith("_")))
+        # Names that will be refused stay, so that a clone refuses them too.
+        given = getattr(self, "_params_to_validate", ())
+        return sorted(k for k in self.__dict__ if k in given or not (k[0] == "_" or k[-1] == "_"))
+
+    def _validate_params(self) -> None:
+        check_names(self, {*self.prefixes_, *self._prefixes()})
+        super()._validate_params()
 
     def get_params(self, deep: bool = True, **kwargs: Any) -> dict[str, Any]:
         """Return the parameters as they were given."""
@@ -115,9 +119,7 @@ class SklearnNet(SavingNet, NeuralNetClassifier):
         """
         fitted = getattr(self, "initialized_", False)
         if fitted and "device" in params:
-            device = resolve(params["device"])
-            check_device(device)
-            move(self, device)
+            check_device(resolve(params["device"]))
         is_callback = {n: n == "callbacks" or n.startswith("callbacks__") for n in params}
         callbacks = {n: value for n, value in params.items() if fitted and is_callback[n]}
         if callbacks:
@@ -135,6 +137,9 @@ class SklearnNet(SavingNet, NeuralNetClassifier):
                 self._params_to_validate.add(name)
                 setattr(self, name, value)
             else:
+                check_settable(self, name, self._prefixes())
+                if fitted and name == "device":
+                    move(self, resolve(value))
                 BaseEstimator.set_params(self, **{name: value})
         return self
 
@@ -152,6 +157,7 @@ class SklearnNet(SavingNet, NeuralNetClassifier):
 
     def initialize_callbacks(self) -> SklearnNet:
         """Build the callbacks; settings of one that does not exist are refused."""
+        check_callbacks(self)
         known = sorted(name for name, _ in self._uniquely_named_callbacks())
         named = sorted(name for name in vars(self) if name.startswith("callbacks__"))
         unknown = [name for name in named if name.split("__")[1] not in known]
@@ -309,6 +315,7 @@ class SklearnNet(SavingNet, NeuralNetClassifier):
                 "rows before predicting; or, for a network out of `load_params`, name its labels "
                 "beforehand: `classes=[...]`."
             )
+        check_prediction(self)
         if isinstance(X, Mapping):
             X = dict(X)
         elif not passes_through(X):

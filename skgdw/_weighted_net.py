@@ -24,6 +24,7 @@ from skgdw._step_setup import eager, set_up_step, set_up_update
 from skgdw._validation import (
     check_auto_module,
     check_optimizer,
+    check_reduction,
 )
 from skgdw.modules import MLP
 from skgdw.training import (
@@ -127,6 +128,7 @@ class WeightedNet(SklearnNet):
     def initialize_criterion(self) -> WeightedNet:
         """Build ``criterion_``, a copy where an instance is given."""
         criterion = self.initialized_instance(self.criterion, self.get_params_for("criterion"))
+        check_reduction(criterion)
         self.criterion_ = copy.deepcopy(criterion) if criterion is self.criterion else criterion
         return self
 
@@ -145,8 +147,7 @@ class WeightedNet(SklearnNet):
             decay = _TABLE_WEIGHT_DECAY if is_table else _WEIGHT_DECAY
             own = {"momentum": 0.9, "weight_decay": decay}
             kwargs = {**own, **(_ONE_KERNEL if self._may_fuse(kwargs) else {}), **kwargs}
-        self.optimizer_ = self.optimizer(*args, **kwargs)
-        check_optimizer(self.optimizer_)
+        self.optimizer_ = self._make_optimizer("optimizer", args, kwargs)
         args, kwargs = self.get_params_for_optimizer(
             "weight_net_optimizer", self.weight_net_.named_parameters()
         )
@@ -155,9 +156,21 @@ class WeightedNet(SklearnNet):
         if self.weight_net_optimizer is Adam:
             own = {"weight_decay": 1e-4}
             kwargs = {**own, **(_ONE_KERNEL if self._may_fuse(kwargs) else {}), **kwargs}
-        self.weight_net_optimizer_ = self.weight_net_optimizer(*args, **kwargs)
-        check_optimizer(self.weight_net_optimizer_)
+        self.weight_net_optimizer_ = self._make_optimizer("weight_net_optimizer", args, kwargs)
         return self
+
+    def _make_optimizer(self, name: str, args: Any, kwargs: dict[str, Any]) -> Any:
+        factory = self.__dict__[name]
+        try:
+            optimizer = factory(*args, **kwargs)
+        except TypeError as error:  # what torch says of wrong types tells no names
+            what = getattr(factory, "__name__", name)
+            raise TypeError(
+                f"`{name}__...` must be of the types that {what} takes; got {kwargs}: {error}. "
+                "Correct the one of another type."
+            ) from error
+        check_optimizer(optimizer)
+        return optimizer
 
     def _may_fuse(self, options: dict[str, Any]) -> bool:
         # Not in plain training, which is to give what skorch gives to the last bit.

@@ -409,7 +409,7 @@ def test_written_on_cuda_loads_on_a_cpu(params, dumps_on_cuda):
 
 def test_cuda_asked_for_outright(dumps_on_cuda):
     net = quick().fit(*DATA)
-    net.set_params(device="cuda")
+    net.device = "cuda"  # set_params would look for it
     file = dumps_on_cuda(net)
     with (
         pytest.warns(DeviceWarning, match=r"no CUDA devices are available. Loading on .* \"cpu\""),

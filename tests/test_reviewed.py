@@ -163,8 +163,8 @@ def test_only_input_layers_are_scaled():
 
 @pytest.mark.parametrize("part", ["meta", "train"])
 def test_bad_options_of_loaders_leave_nothing_fitted(part):
-    net = quick(**{f"iterator_{part}__foo": 1})
-    with pytest.raises(TypeError, match="foo"):
+    net = quick(**{f"iterator_{part}__num_workers": -1})
+    with pytest.raises(ValueError, match="num_workers"):
         net.fit(*DATA)
     assert not hasattr(net, "module_")
 

@@ -26,6 +26,7 @@ from skgdw._validation._meta import (
     check_same_length,
 )
 from skgdw._validation._meta_warnings import warn_of_meta_set
+from skgdw._validation._names import check_arguments, check_names, check_settable
 from skgdw._validation._parameters import (
     check_auto_module,
     check_batch_statistics,
@@ -35,14 +36,17 @@ from skgdw._validation._parameters import (
     check_parameters,
     check_weights,
 )
+from skgdw._validation._parts import check_callbacks, check_prediction, check_reduction
 
 __all__ = [
     "CheckedData",
     "as_host_array",
     "as_plain_mapping",
     "check_X",
+    "check_arguments",
     "check_auto_module",
     "check_batch_statistics",
+    "check_callbacks",
     "check_can_hold_out",
     "check_dataset_labels",
     "check_device",
@@ -53,11 +57,15 @@ __all__ = [
     "check_meta_X",
     "check_meta_arguments",
     "check_meta_mask",
+    "check_names",
     "check_not_missing",
     "check_optimizer",
     "check_parameters",
+    "check_prediction",
+    "check_reduction",
     "check_same_classes",
     "check_same_length",
+    "check_settable",
     "check_weights",
     "encode",
     "find_classes",

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
+from skgdw._validation._names import argument_faults
+from skgdw._validation._parts import part_faults
 from skgdw._warn import warn
 from skgdw.exceptions import ModuleOutputError, ProbabilityOutputWarning
 
@@ -54,6 +56,8 @@ def check_parameters(estimator: Any, choices: Mapping[str, Collection[str]]) -> 
         size = getattr(estimator, name, -1)
         if not _is_batch_size(size):
             faults.append(f"`{name}` must be an integer >= 1, or -1 for all rows; got {size!r}.")
+    faults += part_faults(estimator)
+    faults += argument_faults(estimator)
     if faults:
         raise ValueError(" ".join(faults))
 

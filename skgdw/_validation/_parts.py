@@ -1,0 +1,84 @@
+"""The parts a net is built of: what may stand for each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from skorch.callbacks import Callback
+
+from skgdw._validation._names import argument_faults
+
+# What has to be a class, or another callable that builds the part.
+_BUILT = {
+    "module": '"auto", a torch module or its class',
+    "criterion": "a torch criterion or its class, such as torch.nn.CrossEntropyLoss",
+    "optimizer": "a torch optimizer class, such as torch.optim.SGD",
+    "weight_net": "a torch module or its class, such as skgdw.modules.WeightNet",
+    "weight_net_optimizer": "a torch optimizer class, such as torch.optim.Adam",
+    "iterator_train": "a class such as torch.utils.data.DataLoader",
+    "iterator_valid": "a class such as torch.utils.data.DataLoader",
+    "iterator_meta": "a class such as torch.utils.data.DataLoader",
+}
+
+
+def part_faults(net: Any, parts: set[str] | None = None) -> list[str]:
+    """Say which parameters, of all or of `parts`, cannot stand for their part."""
+    rules = {name: rule for name, rule in _BUILT.items() if not callable(getattr(net, name))}
+    if isinstance(net.module, str):
+        rules.pop("module")  # there is a text of its own
+    if not (callable(net.dataset) or hasattr(net.dataset, "__getitem__")):
+        rules["dataset"] = "a class such as skorch.dataset.Dataset"
+    if not (net.train_split is None or callable(net.train_split)):
+        rules["train_split"] = "None or a skorch split, such as skorch.dataset.ValidSplit(5)"
+    if not (net.predict_nonlinearity in ("auto", None) or callable(net.predict_nonlinearity)):
+        rules["predict_nonlinearity"] = '"auto", None or a callable'
+    if net.classes is not None and (isinstance(net.classes, str) or np.ndim(net.classes) != 1):
+        rules["classes"] = "None or a sequence of labels"
+    return [
+        f"`{name}` must be {rule}; got {getattr(net, name)!r}."
+        for name, rule in rules.items()
+        if parts is None or name in parts
+    ]
+
+
+def check_prediction(net: Any) -> None:
+    """Check what prediction takes out of parameters that may have been set since `fit`."""
+    faults = part_faults(net, {"iterator_valid", "dataset", "predict_nonlinearity"})
+    faults += argument_faults(net, ["iterator_valid"])
+    if faults:
+        raise ValueError(" ".join(faults))
+
+
+def check_reduction(criterion: Any) -> None:
+    """Refuse a criterion that gives a loss for each row: a step needs one number."""
+    if getattr(criterion, "reduction", None) == "none":
+        raise ValueError(
+            '`criterion` must reduce the losses of a batch to one number; got reduction="none". '
+            "Leave it out: where rows have to be told apart, that is done without it."
+        )
+
+
+def check_callbacks(net: Any) -> None:
+    """Check the callbacks that are given, alone and by name."""
+    given = net.callbacks
+    if not (given is None or given == "disable" or isinstance(given, (list, tuple))):
+        raise TypeError(
+            f'`callbacks` must be None, "disable" or a list of skorch callbacks; got {given!r}. '
+            "Put a single one into a list."
+        )
+    named = {k: v for k, v in vars(net).items() if k.startswith("callbacks__")}
+    entries = {k: v for k, v in named.items() if "__" not in k.removeprefix("callbacks__")}
+    for i, entry in enumerate(given if isinstance(given, (list, tuple)) else ()):
+        is_pair = isinstance(entry, tuple) and len(entry) == 2
+        entries[f"callbacks[{i}]"] = entry[1] if is_pair else entry
+    for name, entry in entries.items():
+        if entry is not None and not _is_callback(entry):
+            raise TypeError(
+                f"`{name}` must be a skorch callback, its class or None; got {entry!r}. See "
+                "skorch.callbacks for those there are."
+            )
+
+
+def _is_callback(entry: Any) -> bool:
+    return isinstance(entry, (type, Callback)) or hasattr(entry, "set_params")

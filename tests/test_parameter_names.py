@@ -1,0 +1,250 @@
+"""Names and kinds of parameters that cannot be: refused in words, with what was meant."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from skorch.dataset import Dataset
+from torch import nn
+
+from classifier_cases import Net, blobs, quick
+from skgdw import GDWClassifier
+
+DATA = blobs()
+X, Y, X_META, Y_META = DATA
+META = {"X_meta": X_META, "y_meta": Y_META}
+
+# --- names ----------------------------------------------------------------------------------------
+
+TYPOS = {
+    "lr_": "lr",
+    "_lr": "lr",
+    "meta_rate": "meta_lr",
+    "max_epoch": "max_epochs",
+    "weight_net_optimiser__lr": "weight_net_optimizer__lr",
+    "optimiser__momentum": "optimizer__momentum",
+    "moduel__hidden": "module__hidden",
+    "iterator_mta__batch_size": "iterator_meta__batch_size",
+    "iterator_train_shuffle": "iterator_train__shuffle",
+    "callback__lr_schedule": "callbacks__lr_schedule",
+}
+
+
+@pytest.mark.parametrize("name", TYPOS)
+def test_unknown_names_are_refused_with_what_was_meant(name):
+    words = re.escape(f"got unexpected `{name}` (did you mean `{TYPOS[name]}`?).")
+    for net in (quick(**{name: 1}), clone(quick(**{name: 1}))):
+        with pytest.raises(ValueError, match=words):
+            net.fit(*DATA)
+    words = f"Invalid parameter .*; got `{name}` \\(did you mean `{TYPOS[name]}`\\?\\)"
+    for net in (quick(), quick().fit(*DATA)):
+        with pytest.raises(ValueError, match=words):
+            net.set_params(**{name: 1})
+
+
+def test_nothing_is_suggested_where_nothing_is_near():
+    with pytest.raises(ValueError, match=r"got unexpected `qqq`, `zzz__`\. A subclass"):
+        quick(qqq=1, zzz__=3).fit(*DATA)
+
+
+def test_a_search_refuses_them_too():
+    search = GridSearchCV(quick(lr_=1), {"meta_lr": [0.1]}, cv=2, error_score="raise")
+    with pytest.raises(ValueError, match="unexpected `lr_`"):
+        search.fit(X, Y, X_meta=(X_META,), y_meta=(Y_META,))
+
+
+def test_names_inside_a_parameter_that_has_none():
+    with pytest.raises(ValueError, match=r"Invalid parameter 'lr': .*; got `lr__start`"):
+        quick().set_params(lr__start=1)
+
+
+def test_a_subclass_may_add_parameters_and_parts():
+    class Own(GDWClassifier):
+        def __init__(self, module=Net, *, extra=1, **kwargs):
+            super().__init__(module, **kwargs)
+            self.extra = extra
+
+        def initialize_module(self):
+            super().initialize_module()
+            self.head_ = nn.Linear(**self.get_params_for("head"))
+            return self
+
+    net = Own(extra=3, head__in_features=2, head__out_features=2, max_epochs=1, verbose=0)
+    net.fit(*DATA).set_params(extra=4, head__bias=False)
+    assert net.fit(*DATA).head_.bias is None
+
+
+PART_TYPOS = {
+    "module__hiden": ("Net", "module__hidden"),
+    "weight_net__hiden": ("WeightNet", "weight_net__hidden"),
+    "criterion__wieght": ("CrossEntropyLoss", "criterion__weight"),
+    "optimizer__momentun": ("SGD", "optimizer__momentum"),
+    "weight_net_optimizer__weight_dacay": ("Adam", "weight_net_optimizer__weight_decay"),
+    "iterator_meta__batch_siz": ("DataLoader", "iterator_meta__batch_size"),
+    "iterator_train__shufle": ("DataLoader", "iterator_train__shuffle"),
+    "iterator_valid__batchsize": ("DataLoader", "iterator_valid__batch_size"),
+    "compile__backnd": ("compile", "compile__backend"),
+}
+
+
+@pytest.mark.parametrize("name", PART_TYPOS)
+def test_arguments_that_a_part_does_not_take(name):
+    Net.built = 0
+    part, meant = PART_TYPOS[name]
+    prefix = name.split("__")[0]
+    words = re.escape(
+        f"`{prefix}__...` must be arguments of {part}; got `{name}` (did you mean `{meant}`?). "
+        "Those it takes are ["
+    )
+    with pytest.raises(ValueError, match=words):
+        quick(**{name: 1}).fit(*DATA)
+    assert Net.built == 0
+    with pytest.raises(ValueError, match=words):
+        quick().fit(*DATA).set_params(**{name: 1}).fit(*DATA)
+
+
+def test_arguments_of_the_auto_module():
+    with pytest.raises(ValueError, match=r"of MLP; got `module__hiden` \(did you mean `module__hi"):
+        quick("auto", module__hiden=(3,)).fit(*DATA)
+    with pytest.raises(ValueError, match=r"of MLP; got `module__n_features`. Those it takes are"):
+        quick("auto", module__n_features=4).fit(*DATA)
+    images = np.random.default_rng(0).normal(size=(60, 1, 4, 4))
+    with pytest.raises(ValueError, match="must be arguments of SmallResNet; got `module__hidden`"):
+        quick("auto", module__hidden=(3,)).fit(images[:48], Y, images[48:], Y_META)
+
+
+def test_parts_that_take_any_argument_are_left_to_themselves():
+    class Any(Net):
+        def __init__(self, **kwargs):
+            super().__init__()
+            self.kwargs = kwargs
+
+    assert quick(Any, module__whatever=3).fit(*DATA).module_.kwargs == {"whatever": 3}
+
+
+def test_arguments_of_the_default_dataset_have_no_place():
+    with pytest.raises(
+        ValueError, match=r"own as `dataset`; got `dataset__foo`, `dataset__length`"
+    ):
+        quick(dataset__length=3, dataset__foo=1).fit(*DATA)
+
+    class Own(Dataset):
+        def __init__(self, X, y=None, length=None, note=None):
+            super().__init__(X.astype(np.float32), y, length=length)
+
+    quick(dataset=Own, dataset__note="mine").fit(*DATA)
+    with pytest.raises(ValueError, match="must be arguments of Own; got `dataset__nte`"):
+        quick(dataset=Own, dataset__nte="mine").fit(*DATA)
+
+
+def test_parameter_groups_are_no_argument_of_the_optimizer():
+    groups = [("layers.0*", {"lr": 0.01})]
+    assert len(quick(optimizer__param_groups=groups).fit(*DATA).optimizer_.param_groups) == 2
+
+
+# --- kinds ----------------------------------------------------------------------------------------
+
+BAD_PARTS = {
+    "module": (3, '"auto", a torch module or its class'),
+    "criterion": ("x", "a torch criterion or its class"),
+    "optimizer": ("SGD", "a torch optimizer class, such as torch.optim.SGD"),
+    "weight_net": (3, "a torch module or its class"),
+    "weight_net_optimizer": (None, "a torch optimizer class, such as torch.optim.Adam"),
+    "iterator_train": (None, "a class such as torch.utils.data.DataLoader"),
+    "iterator_valid": (3, "a class such as torch.utils.data.DataLoader"),
+    "iterator_meta": (3, "a class such as torch.utils.data.DataLoader"),
+    "dataset": (None, "a class such as skorch.dataset.Dataset"),
+    "train_split": (0.2, "None or a skorch split, such as skorch.dataset.ValidSplit(5)"),
+    "predict_nonlinearity": ("x", '"auto", None or a callable'),
+    "classes": (3, "None or a sequence of labels"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_PARTS)
+def test_what_cannot_stand_for_a_part(name):
+    value, rule = BAD_PARTS[name]
+    words = re.escape(f"`{name}` must be {rule}") + f".*; got {value!r}"
+    with pytest.raises(ValueError, match=words):
+        quick().set_params(**{name: value}).fit(*DATA)
+    net = quick().fit(*DATA).set_params(**{name: value})
+    for method in (net.fit, net.partial_fit):
+        with pytest.raises(ValueError, match=words):
+            method(X, Y, **META)
+
+
+def test_all_are_named_at_once():
+    with pytest.raises(
+        ValueError, match=r"`optimizer` must be .*`train_split` must be .*`module__q`"
+    ):
+        quick(optimizer="SGD", train_split=0.2, module__q=1).fit(*DATA)
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        ({"iterator_valid__foo": 3}, "must be arguments of DataLoader; got `iterator_valid__foo`"),
+        ({"iterator_valid": 3}, "`iterator_valid` must be a class"),
+        ({"dataset": 3}, "`dataset` must be a class"),
+        ({"predict_nonlinearity": "x"}, '`predict_nonlinearity` must be "auto", None or a callab'),
+    ],
+    ids=str,
+)
+def test_what_prediction_cannot_use_any_more(bad, words):
+    net = quick().fit(*DATA)
+    before = {name: net.get_params()[name] for name in bad if "__" not in name}
+    net.set_params(**bad)
+    with pytest.raises(ValueError, match=words):
+        net.predict(X)
+    if before:
+        assert net.set_params(**before).predict(X).shape == (48,)
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        ({"callbacks": 3}, '`callbacks` must be None, "disable" or a list of skorch call.*got 3'),
+        ({"callbacks": "off"}, "`callbacks` must be None, .*; got 'off'. Put a single one"),
+        ({"callbacks": [3]}, r"`callbacks\[0\]` must be a skorch callback, .*; got 3"),
+        ({"callbacks": [("a", 3)]}, r"`callbacks\[0\]` must be a skorch callback, .*; got 3"),
+        ({"callbacks__print_log": 3}, "`callbacks__print_log` must be a skorch callback.*; got 3"),
+    ],
+    ids=str,
+)
+def test_what_is_no_callback(bad, words):
+    with pytest.raises(TypeError, match=words):
+        quick(**bad).fit(*DATA)
+    net = quick().fit(*DATA)
+    with pytest.raises(TypeError, match=words):
+        net.set_params(**bad)
+    net.partial_fit(X, Y, **META)
+
+
+@pytest.mark.parametrize("weighting", ["class", "uniform"])
+@pytest.mark.parametrize(
+    "bad",
+    [{"criterion__reduction": "none"}, {"criterion": nn.CrossEntropyLoss(reduction="none")}],
+    ids=["argument", "instance"],
+)
+def test_a_loss_for_each_row(bad, weighting):
+    with pytest.raises(ValueError, match=r"`criterion` must reduce .*; got reduction=.none"):
+        quick(weighting=weighting, **bad).fit(*DATA)
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [("optimizer__momentum", "SGD"), ("weight_net_optimizer__lr", "Adam")],
+)
+def test_settings_of_another_type(name, part):
+    words = f"`{name.split('__')[0]}__...` must be of the types that {part} takes; got .*'x'"
+    with pytest.raises(TypeError, match=words):
+        quick(**{name: "x"}).fit(*DATA)
+
+
+def test_settings_of_an_optimizer_of_another_kind():
+    """As after a search over optimizers."""
+    net = quick(optimizer__momentum=0.5).set_params(optimizer=torch.optim.Adam)
+    with pytest.raises(ValueError, match=r"arguments of Adam; got `optimizer__momentum`. Those"):
+        net.fit(*DATA)
