@@ -205,7 +205,7 @@ def _mixed_labels(labels: Any) -> TypeError:
     )
 
 
-def check_mask(mask: Any, n: int, name: str) -> BoolArray:
+def check_mask(mask: Any, n: int, name: str, remedy: str = "mark the rows of this X") -> BoolArray:
     """Return a mask of rows as an array (n,), or raise."""
     rows = np.asarray(mask.detach().cpu() if hasattr(mask, "detach") else mask)
     if rows.dtype.kind != "b":
@@ -216,7 +216,7 @@ def check_mask(mask: Any, n: int, name: str) -> BoolArray:
     if rows.shape != (n,):
         raise ValueError(
             f"`{name}` must have one entry for each row of X, shape ({n},); got {rows.shape}; "
-            "mark the rows of this X; behind a sampler that changes their number use "
+            f"{remedy}; behind a sampler that changes their number use "
             "skgdw.corruption.CorruptedClassifier."
         )
     return rows

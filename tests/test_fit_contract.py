@@ -74,7 +74,10 @@ REFUSED_META = {
     "fewer columns": (
         {"X_meta": X_META[:, :3], "y_meta": Y_META},
         ValueError,
-        "`X_meta` must have the columns of X; got rows of shape (3,), X has (4,)",
+        "`X_meta` must have the columns of X; got rows of shape (3,), X has (4,). Send "
+        "both through the same preprocessing; a wrapper that takes columns out of X, or "
+        "adds some (feature selection, bagging of features, stacking), leaves `X_meta` as it was: "
+        "give it `meta_mask`",
     ),
     "images beside a table": (
         {"X_meta": X_META.reshape(12, 1, 2, 2), "y_meta": Y_META},
@@ -130,7 +133,9 @@ REFUSED_META = {
         {"X_meta": X_META, "y_meta": Y_META.astype(str)},
         ValueError,
         "`y_meta` must hold labels of the same kind as y's; got strings (['0', '1', '2'], ...) "
-        "where y holds numbers ([0, 1, 2], ...)",
+        "where y holds numbers ([0, 1, 2], ...). Label both in the same way. If you did, a "
+        "meta-estimator around the classifier (one-vs-rest, voting, bagging) has encoded y anew, "
+        "but not `y_meta`: give it `meta_mask` in place of `X_meta` and `y_meta`.",
     ),
     "numbers where y has text": (
         {"y": Y.astype(str), "X_meta": X_META, "y_meta": Y_META},
@@ -164,12 +169,14 @@ REFUSED_META = {
     "continuous y_meta": (
         {"X_meta": X_META, "y_meta": Y_META + 0.5},
         ValueError,
-        "Unknown label type: continuous",
+        "`y_meta` must hold classes, one a row; got others: Unknown label type: continuous",
     ),
     "two columns of labels": (
         {"X_meta": X_META, "y_meta": np.eye(3)[Y_META]},
         ValueError,
-        "y should be a 1d array, got an array of shape (12, 3) instead",
+        "`y_meta` must hold one label a row, shape (n,); got shape (12, 3). One-hot rows become "
+        "labels by y_meta.argmax(axis=1); a wrapper that fits one classifier for each column of y "
+        "(MultiOutputClassifier, ClassifierChain) does not cut `y_meta` so: give it `meta_mask`",
     ),
     "mask without a true row": (
         {"meta_mask": np.zeros(48, bool)},
@@ -184,7 +191,10 @@ REFUSED_META = {
     "mask too short": (
         {"meta_mask": MASK[:-1]},
         ValueError,
-        "`meta_mask` must have one entry for each row of X, shape (48,); got (47,)",
+        "`meta_mask` must have one entry for each row of X, shape (48,); got (47,); mark the "
+        "rows of this X; a wrapper that trains on some of its rows (self-training) does "
+        "not cut the mask: give it `X_meta` and `y_meta`; "
+        "behind a sampler that changes their number use skgdw.",
     ),
     "mask in two dimensions": (
         {"meta_mask": MASK[:, None]},
@@ -231,7 +241,13 @@ REFUSED_ROWS = {
     "complex": ({"X": X + 0j}, ValueError, "Complex data not supported"),
     "text": ({"X": X.astype(str).astype(object) + "x"}, ValueError, "could not convert string"),
     "continuous y": ({"y": Y + 0.5}, ValueError, "Unknown label type: continuous"),
-    "one-hot y": ({"y": np.eye(3)[Y]}, ValueError, "y should be a 1d array"),
+    "one-hot y": (
+        {"y": np.eye(3)[Y]},
+        ValueError,
+        "`y` must hold one label a row, shape (n,); got shape (48, 3). One-hot rows become "
+        "labels by y.argmax(axis=1); for several outputs wrap the classifier in "
+        "MultiOutputClassifier, with",
+    ),
     "NaN in y": ({"y": with_missing(Y, np.nan, float)}, ValueError, "y contains NaN"),
     "NaN in text y": (
         {"y": with_missing(Y.astype(str), np.nan)},

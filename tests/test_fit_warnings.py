@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 from sklearn.ensemble import BaggingClassifier
+from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
@@ -141,6 +142,17 @@ def test_labels_that_a_meta_estimator_encoded_anew(labels):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         only_checks().fit(data.X, data.y, **meta)
+
+
+@pytest.mark.parametrize("wrapper", [OneVsRestClassifier, OneVsOneClassifier])
+def test_labels_0_1_2_that_became_0_and_1(wrapper):
+    meta = {"X_meta": (X_META,), "y_meta": (Y_META,)}
+    net = wrapper(only_checks())
+    with (
+        sklearn.config_context(enable_metadata_routing=True),
+        pytest.warns(MetaClassWarning, match=rf"without a row in y: \[2\]\. .*{ENCODED}"),
+    ):
+        net.fit(X, Y, **meta)
 
 
 def test_labels_that_nobody_encoded():

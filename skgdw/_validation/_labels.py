@@ -17,15 +17,38 @@ from skgdw._validation._inputs import as_host_array, check_mapping, n_samples
 def check_labels(y: Any, name: str) -> NDArray[Any]:
     """Return the labels (n,), one for each row, or raise."""
     check_not_missing(y, name)
-    labels = np.asarray(column_or_1d(as_host_array(y), warn=True))
+    y = as_host_array(y)
+    _check_one_column(np.shape(y), name)
+    labels = np.asarray(column_or_1d(y, warn=True))
     if labels.dtype.kind == "O":
         # Numbers in an object array are numbers all the same.
         plain = np.asarray(labels.tolist())
         labels = plain if plain.dtype.kind in "iub" else labels
     elif labels.dtype.kind == "f":
         _refuse_missing(np.isnan(labels), name)
-    check_classification_targets(labels)
+    try:
+        check_classification_targets(labels)
+    except ValueError as error:
+        raise ValueError(f"`{name}` must hold classes, one a row; got others: {error}") from error
     return labels
+
+
+def _check_one_column(shape: tuple[int, ...], name: str) -> None:
+    if len(shape) == 1 or (len(shape) == 2 and shape[1] == 1):
+        return
+    remedy = f"One-hot rows become labels by {name}.argmax(axis=1); "
+    if name == "y":
+        remedy += (
+            "for several outputs wrap the classifier in MultiOutputClassifier, with the meta rows "
+            "marked by `meta_mask`."
+        )
+    else:
+        remedy += (
+            "a wrapper that fits one classifier for each column of y (MultiOutputClassifier, "
+            f"ClassifierChain) does not cut `{name}` so: give it `meta_mask` in place of "
+            f"`X_meta` and `{name}`."
+        )
+    raise ValueError(f"`{name}` must hold one label a row, shape (n,); got shape {shape}. {remedy}")
 
 
 def check_not_missing(y: Any, name: str) -> None:
@@ -70,8 +93,9 @@ def find_classes(y: NDArray[Any] | None, y_meta: NDArray[Any] | None, classes: A
         raise ValueError(
             f"`y_meta` must hold labels of the same kind as y's; got {_kind(y_meta)} "
             f"({y_meta[:3].tolist()}, ...) where y holds {_kind(y)} ({y[:3].tolist()}, ...). "
-            "Label both in the same way; where a wrapper encoded y anew (one-vs-rest, voting, "
-            "bagging), pass `meta_mask` instead."
+            "Label both in the same way. If you did, a meta-estimator around the classifier "
+            "(one-vs-rest, voting, bagging) has encoded y anew, but not `y_meta`: give it "
+            "`meta_mask` in place of `X_meta` and `y_meta`."
         )
     found = np.unique(y) if y_meta is None else np.union1d(y, y_meta)
     if classes is None:

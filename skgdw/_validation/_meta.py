@@ -41,6 +41,12 @@ class CheckedData:
 _NO_META_ROW = "`X_meta` must hold at least one row; got an empty meta set."
 
 
+_UNCUT_MASK = (
+    "mark the rows of this X; a wrapper that trains on some of its rows (self-training) does not "
+    "cut the mask: give it `X_meta` and `y_meta`"
+)
+
+
 def check_meta_arguments(X_meta: Any, y_meta: Any, meta_mask: Any) -> tuple[Any, Any, bool]:
     """Return X_meta and y_meta out of their 1-tuples, and whether they were bare."""
     if (X_meta is None) != (y_meta is None):
@@ -95,7 +101,9 @@ def check_meta_X(estimator: Any, X_meta: Any, X: Any) -> Any:
     if array.shape[1:] != X.shape[1:]:
         raise ValueError(
             f"`X_meta` must have the columns of X; got rows of shape {array.shape[1:]}, X has "
-            f"{X.shape[1:]}. Send both through the same preprocessing."
+            f"{X.shape[1:]}. Send both through the same preprocessing; a wrapper that "
+            "takes columns out of X, or adds some (feature selection, bagging of features, "
+            "stacking), leaves `X_meta` as it was: give it `meta_mask` instead."
         )
     try:
         validate_data(estimator, host, reset=False, skip_check_array=True)
@@ -106,7 +114,7 @@ def check_meta_X(estimator: Any, X_meta: Any, X: Any) -> Any:
 
 def check_meta_mask(meta_mask: Any, n: int) -> NDArray[np.bool_]:
     """Return the mask (n,), with at least one row on each side, or raise."""
-    mask = check_mask(as_host_array(meta_mask), n, "meta_mask")
+    mask = check_mask(as_host_array(meta_mask), n, "meta_mask", _UNCUT_MASK)
     if mask.all() or not mask.any():
         found = "only true rows" if mask.all() else "no true row"
         raise ValueError(

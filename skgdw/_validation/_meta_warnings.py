@@ -60,8 +60,8 @@ def _warn_of_classes(
     }
     if any(found.values()):
         text = "; ".join(f"{what}: {which}" for what, which in found.items() if which)
-        # Labels 0, ..., c - 1 in y alone are perhaps none of the caller's.
-        is_encoded = all(found.values()) and classes[in_y].tolist() == list(range(in_y.sum()))
+        # Labels 0, ..., c - 1 in y are perhaps none of the caller's, where y_meta has others.
+        is_encoded = (in_meta & ~in_y).any() and classes[in_y].tolist() == list(range(in_y.sum()))
         hint = (
             " If a meta-estimator around the classifier encodes labels anew, mark the meta rows by "
             "`meta_mask` instead."
