@@ -92,9 +92,10 @@ class BaseSampler(OneToOneFeatureMixin, BaseEstimator):
         -------
         X : same type as given
             The rows kept, in their order. A sampler that only changes labels returns the object it
-            was given.
+            was given. Rows taken out of a memmap are an ndarray in memory, a copy, as numpy gives
+            them: they are in no file.
         y : same type as given
-            Their labels after corruption.
+            Their labels after corruption, an ndarray for a memmap.
 
         Raises
         ------

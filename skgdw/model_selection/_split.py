@@ -45,7 +45,7 @@ def split_meta(
     Returns
     -------
     X, y : same types as given
-        The rows that stay.
+        The rows that stay. Out of a memmap they are an ndarray in memory, as numpy gives them.
     X_meta, y_meta : same types as given
         The meta set.
 

@@ -126,6 +126,7 @@ def test_rows_come_back_in_kind(make, make_rows, tmp_path):
     before = copy.deepcopy(plain(X))
     sampler = make()
     X_out, _ = sampler.fit_resample(X, NAMES[CODES])
+    # Rows taken out of a memmap are in no file: numpy gives an ndarray.
     expected_type = np.ndarray if isinstance(X, np.memmap) and make is imbalance else type(X)
     assert type(X_out) is expected_type
     assert getattr(X_out, "dtype", None) == getattr(X, "dtype", None)
@@ -136,6 +137,27 @@ def test_rows_come_back_in_kind(make, make_rows, tmp_path):
         assert_array_equal(X_out.index, X.index[sampler.sample_indices_])
         assert getattr(X_out, "name", None) == getattr(X, "name", None)
     assert (X_out is X) == (make is not imbalance)
+
+
+@pytest.mark.parametrize("make", SAMPLERS)
+def test_labels_of_a_memmap_leave_the_file_alone(make, tmp_path):
+    path = tmp_path / "y.dat"
+    CODES.astype(np.int64).tofile(path)
+    before = path.read_bytes()
+    y = np.memmap(path, mode="r+", dtype=np.int64)
+    _, y_out = make().fit_resample(np.zeros((N, 2)), y)
+    assert type(y_out) is np.ndarray
+    y_out[:] = -1
+    y.flush()
+    assert path.read_bytes() == before
+
+
+def test_rows_left_over_of_a_memmap_are_a_copy_in_memory(tmp_path):
+    X = memmap(tmp_path)
+    X_out, _ = imbalance().fit_resample(X, CODES)
+    assert type(X_out) is np.ndarray
+    assert X_out.flags.writeable
+    assert not np.shares_memory(X_out, X)
 
 
 def test_frame_keeps_index_columns_and_dtypes():
