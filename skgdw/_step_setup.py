@@ -159,7 +159,7 @@ def set_up_step(net: Any, run: Run) -> Step:
     way = choose_meta_gradient(
         net.meta_gradient,
         lambda way: step.attempt(way, X, y, meta_trial),
-        type(module).__name__,
+        module,
         eps=precision.eps,
     )
     net.meta_gradient_ = way.method

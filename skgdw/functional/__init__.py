@@ -4,11 +4,11 @@ Nothing here touches ``.grad``, writes in place, draws random numbers or moves d
 devices, so every function can be called on its own, in float32 or float64.
 """
 
+from skgdw.functional._directional import directional_derivative
 from skgdw.functional._logits import PROBABILITY_CAP, logit_gradient, zero_mean
 from skgdw.functional._lookahead import (
     METHODS,
     WeightGradient,
-    directional_derivative,
     look_ahead,
     weight_gradient,
 )

@@ -20,10 +20,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-Params = Mapping[str, Tensor]
-LogitsOf = Callable[[Params], Tensor]
+from skgdw.functional._directional import LogitsOf, Params, directional_derivative
+
 LossOf = Callable[[Params], Tensor]
 Rate = float | Tensor | Mapping[str, float | Tensor]
+
+METHODS = ("forward", "difference", "unrolled")
+"""Names of the ways to compute the weight gradient."""
 
 
 class WeightGradient(NamedTuple):
@@ -41,10 +44,14 @@ class WeightGradient(NamedTuple):
     meta_loss: Tensor
 
 
-def _rates(params: Params, lookahead_lr: Rate) -> dict[str, float | Tensor]:
-    if isinstance(lookahead_lr, Mapping):
-        return {name: lookahead_lr[name] for name in params}
-    return dict.fromkeys(params, lookahead_lr)
+def _common(params: Params, lookahead_lr: Rate) -> float | Tensor | list[float | Tensor]:
+    """Return the rate that all parameters share, or the list of their own."""
+    if not isinstance(lookahead_lr, Mapping):
+        return lookahead_lr
+    rates = [lookahead_lr[name] for name in params]
+    if len({rate if isinstance(rate, float) else id(rate) for rate in rates}) == 1:
+        return rates[0]
+    return rates
 
 
 def _row_cotangent(weight: Tensor, logit_grad: Tensor) -> Tensor:
@@ -92,29 +99,48 @@ def look_ahead(
     >>> look_ahead(params, 1 * params["z"], torch.ones(1, 2), logit_grad, lookahead_lr=0.1)["z"]
     tensor([[ 0.0500, -0.0500]])
     """
-    rates = _rates(params, lookahead_lr)
-    gradients = torch.autograd.grad(
+    gradients = _gradients(
+        params, logits, _row_cotangent(weight, logit_grad), create_graph=create_graph
+    )
+    rates = _common(params, lookahead_lr)
+    if not create_graph:
+        return _ahead(params, gradients, rates)
+    moved = zip(params.items(), _scaled(gradients, rates), strict=True)
+    return {name: value - move for (name, value), move in moved}
+
+
+def _gradients(
+    params: Params, logits: Tensor, cotangent: Tensor, *, create_graph: bool
+) -> tuple[Tensor, ...]:
+    """Go back through the logits, whose graph is kept."""
+    return torch.autograd.grad(
         logits,
         list(params.values()),
-        grad_outputs=_row_cotangent(weight, logit_grad),
+        grad_outputs=cotangent,
         retain_graph=True,
         create_graph=create_graph,
         materialize_grads=True,
     )
-    if create_graph:
-        step = zip(params.items(), gradients, strict=True)
-        return {name: value - rates[name] * gradient for (name, value), gradient in step}
-    own = [value.detach() for value in params.values()]
-    moves = _scaled(gradients, list(rates.values()))
-    return dict(zip(params, torch._foreach_sub(own, moves), strict=True))
 
 
-def _scaled(tensors: Sequence[Tensor], rates: Sequence[float | Tensor]) -> list[Tensor]:
-    """Multiply each tensor by its rate, in one call where all rates are plain numbers."""
-    numbers = [rate for rate in rates if not isinstance(rate, Tensor)]
-    if len(numbers) == len(rates):
-        return list(torch._foreach_mul(list(tensors), numbers))
-    return [rate * tensor for tensor, rate in zip(tensors, rates, strict=True)]
+def _ahead(
+    params: Params, gradients: Sequence[Tensor], rates: float | Tensor | list[float | Tensor]
+) -> dict[str, Tensor]:
+    """Take the step, without a graph."""
+    with torch.no_grad():
+        own = list(params.values())
+        if isinstance(rates, float):
+            ahead = torch._foreach_sub(own, gradients, alpha=rates)
+        else:
+            ahead = torch._foreach_sub(own, _scaled(gradients, rates))
+    return dict(zip(params, ahead, strict=True))
+
+
+def _scaled(
+    tensors: Sequence[Tensor], rates: float | Tensor | list[float | Tensor]
+) -> list[Tensor]:
+    each = rates if isinstance(rates, list) else [rates] * len(tensors)
+    return [rate * tensor for tensor, rate in zip(tensors, each, strict=True)]
 
 
 def _meta_gradient(meta_loss: LossOf, ahead: Params) -> tuple[Tensor, dict[str, Tensor]]:
@@ -122,105 +148,6 @@ def _meta_gradient(meta_loss: LossOf, ahead: Params) -> tuple[Tensor, dict[str, 
     loss = meta_loss(leaves)
     gradients = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
     return loss.detach(), dict(zip(leaves, gradients, strict=True))
-
-
-def _forward(train_logits: LogitsOf, params: Params, tangent: Params) -> Tensor:
-    # The dual numbers of torch.autograd rather than torch.func.jvp: buffers that a module
-    # updates in place (BatchNorm) are then ordinary tensors.
-    with torch.no_grad(), torch.autograd.forward_ad.dual_level():
-        dual = {
-            name: torch.autograd.forward_ad.make_dual(value.detach(), tangent[name])
-            for name, value in params.items()
-        }
-        derivative: Tensor | None = torch.autograd.forward_ad.unpack_dual(
-            train_logits(dual)
-        ).tangent
-    if derivative is None:
-        raise RuntimeError("the logits carry no forward-mode derivative")
-    return derivative
-
-
-# Kinks (ReLU) make the truncation error of any difference grow like its step, so that one to both
-# sides gains little: it pays to step as little as rounding allows. Relative to the parameters.
-_RELATIVE_STEP = {torch.float64: 1e-8, torch.float32: 1e-5}
-
-
-def _norm(values: Params) -> Tensor:
-    norms = torch._foreach_norm([value.detach() for value in values.values()])
-    total: Tensor = torch.linalg.vector_norm(torch.stack(list(norms)))
-    return total
-
-
-def _difference(
-    train_logits: LogitsOf, params: Params, tangent: Params, logits: Tensor | None
-) -> Tensor:
-    size, speed = _norm(params).clamp(min=1.0), _norm(tangent)
-    speed = torch.where(speed == 0, torch.ones_like(speed), speed)
-    step = _RELATIVE_STEP.get(size.dtype, torch.finfo(size.dtype).eps) * size / speed
-    with torch.no_grad():
-        start = train_logits(params) if logits is None else logits.detach()
-        moves = torch._foreach_mul(list(tangent.values()), step)
-        shifted = torch._foreach_add([value.detach() for value in params.values()], moves)
-        change: Tensor = (train_logits(dict(zip(params, shifted, strict=True))) - start) / step
-    return change
-
-
-_DERIVATIVES = ("forward", "difference")
-
-METHODS = ("forward", "difference", "unrolled")
-"""Names of the ways to compute the weight gradient."""
-
-
-def directional_derivative(
-    train_logits: LogitsOf,
-    params: Params,
-    tangent: Params,
-    *,
-    method: str = "forward",
-    logits: Tensor | None = None,
-) -> Tensor:
-    r"""Differentiate the logits along a direction in parameter space: :math:`J u`.
-
-    Parameters
-    ----------
-    train_logits : callable
-        Maps a mapping of parameters to logits of shape (n, c). It must be a pure function.
-    params, tangent : mapping of str to Tensor
-        The point and the direction u, with the same names and shapes.
-    method : {"forward", "difference"}, default="forward"
-        Forward-mode differentiation (exact), or a one-sided difference whose step follows from
-        the dtype (off by about 1e-7 in float64; in float32 by 0.1 to 0.5 % in small networks, and
-        by 0.5 to 9 % in a deep ReLU network).
-    logits : Tensor of shape (n, c), optional
-        ``train_logits(params)`` where the caller has them, which saves "difference" a pass. They
-        must be what a pass without a graph gives, to the last bits.
-
-    Returns
-    -------
-    Tensor of shape (n, c)
-        The directional derivative.
-
-    Raises
-    ------
-    ValueError
-        If `method` is not one of the two.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skgdw.functional import directional_derivative
-    >>> params, tangent = {"a": torch.tensor([[3.0]])}, {"a": torch.tensor([[1.0]])}
-    >>> directional_derivative(lambda p: p["a"] ** 2, params, tangent)
-    tensor([[6.]])
-    """
-    if method not in _DERIVATIVES:
-        raise ValueError(
-            f"`method` must be one of {sorted(_DERIVATIVES)}; got {method!r}. "
-            "Double backward has no directional derivative: see `weight_gradient`."
-        )
-    if method == "forward":
-        return _forward(train_logits, params, tangent)
-    return _difference(train_logits, params, tangent, logits)
 
 
 def weight_gradient(
@@ -300,42 +227,43 @@ def weight_gradient(
     if method not in METHODS:
         raise ValueError(f"`method` must be one of {list(METHODS)}; got {method!r}.")
     graph = train_logits(params) if logits is None else logits
-    if method == "unrolled":
-        return _unrolled(meta_loss, params, graph, weight, logit_grad, lookahead_lr)
-    ahead = look_ahead(params, graph, weight, logit_grad, lookahead_lr=lookahead_lr)
-    loss, gradients = _meta_gradient(meta_loss, ahead)
-    rates = _rates(params, lookahead_lr)
-    moves = _scaled(list(gradients.values()), list(rates.values()))
-    tangent = dict(zip(gradients, moves, strict=True))
-    derivative = directional_derivative(train_logits, params, tangent, method=method, logits=logits)
-    return WeightGradient(-_row_cotangent(derivative, logit_grad), loss)
+    is_unrolled = method == "unrolled"
+    cotangent = _row_cotangent(weight, logit_grad).detach().requires_grad_(is_unrolled)
+    gradients = _gradients(params, graph, cotangent, create_graph=is_unrolled)
+    rates = _common(params, lookahead_lr)
+    loss, tangent = _meta_gradient(meta_loss, _ahead(params, gradients, rates))
+    if isinstance(rates, list):
+        # Each parameter's own rate goes into the direction; a common one is a factor of the result.
+        tangent = dict(zip(tangent, _scaled(list(tangent.values()), rates), strict=True))
+        rates = 1.0
+    if is_unrolled:
+        derivative = _through_backward(gradients, cotangent, tangent)
+    else:
+        derivative = directional_derivative(
+            train_logits, params, tangent, method=method, logits=logits
+        )
+    return WeightGradient(derivative * logit_grad * (-rates / logit_grad.shape[0]), loss)
 
 
-def _unrolled(
-    meta_loss: LossOf,
-    params: Params,
-    logits: Tensor,
-    weight: Tensor,
-    logit_grad: Tensor,
-    lookahead_lr: Rate,
-) -> WeightGradient:
-    free = weight.detach().requires_grad_()
-    ahead = look_ahead(
-        params, logits, free, logit_grad, lookahead_lr=lookahead_lr, create_graph=True
-    )
-    _check_twice_differentiable(ahead)
-    loss = meta_loss(ahead)
-    (gradient,) = torch.autograd.grad(loss, free, retain_graph=True, materialize_grads=True)
-    return WeightGradient(gradient, loss.detach())
+def _through_backward(gradients: Sequence[Tensor], cotangent: Tensor, tangent: Params) -> Tensor:
+    """Return J u as the derivative of u (J^T v) by v: a backward's own backward."""
+    _check_twice_differentiable(gradients)
+    pairs = zip(gradients, tangent.values(), strict=True)
+    depending = [(gradient, along) for gradient, along in pairs if gradient.requires_grad]
+    if not depending:
+        return torch.zeros_like(cotangent)
+    outputs, directions = zip(*depending, strict=True)
+    (derivative,) = torch.autograd.grad(outputs, cotangent, directions, materialize_grads=True)
+    return derivative
 
 
-def _check_twice_differentiable(ahead: Params) -> None:
+def _check_twice_differentiable(gradients: Sequence[Tensor]) -> None:
     """Find functions whose backward cannot be differentiated.
 
     torch raises for them only on the way to a tensor that they lead to, and theirs leads nowhere:
     asked for the gradient by the weights, it would leave out their share in silence.
     """
-    ready = [value.grad_fn for value in ahead.values()]
+    ready = [gradient.grad_fn for gradient in gradients]
     seen = set()
     while ready:
         node = ready.pop()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from skgdw._warn import warn
@@ -66,15 +66,28 @@ _FALLBACKS["auto"] = _FALLBACKS["forward"]
 
 META_GRADIENTS = tuple(_FALLBACKS)
 
+_UNROLLED = MetaGradient("unrolled")
+
+
+def _is_linear_in_parts(module: nn.Module) -> bool:
+    """Tell whether all parameters are those of linear layers."""
+    holders = [
+        part for part in module.modules() if any(True for _ in part.parameters(recurse=False))
+    ]
+    return all(isinstance(part, nn.Linear) for part in holders)
+
 
 def choose_meta_gradient(
     requested: str,
     attempt: Callable[[MetaGradient], Tensor],
-    module_name: str,
+    module: nn.Module,
     *,
     eps: float | None = None,
 ) -> MetaGradient:
     """Return the first way that works, starting from the requested one.
+
+    "auto" starts from forward mode, but for networks of linear layers from double backward, which
+    is the quicker there: it needs no training pass of its own.
 
     Parameters
     ----------
@@ -82,11 +95,19 @@ def choose_meta_gradient(
     attempt : callable
         Computes a weight gradient that way on a few rows; raises RuntimeError or
         NotImplementedError where torch cannot.
-    module_name : str
-        For the messages.
+    module : nn.Module
+        The network.
     eps : float, optional
         Relative rounding error of the module's passes, where not that of the gradient's dtype.
     """
+    module_name = type(module).__name__
+    if requested == "auto" and _is_linear_in_parts(module):
+        with suppress(RuntimeError, NotImplementedError):  # only speed is in question
+            attempt(_UNROLLED)
+            logger.debug(
+                "meta gradient of %s: %s (asked for %r)", module_name, _UNROLLED, requested
+            )
+            return _UNROLLED
     refusals = []
     ways = _FALLBACKS[requested]
     for way in ways:

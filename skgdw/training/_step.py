@@ -261,8 +261,11 @@ class MetaStep:
 
     def teach(self, first: Tensor, weight_grad: Tensor) -> None:
         """Step the weighting net down the gradient that reaches it through its output."""
-        self.weight_net_optimizer.zero_grad()
-        first.backward(weight_grad.sum(dim=1))
+        groups = self.weight_net_optimizer.param_groups
+        learns = [p for group in groups for p in group["params"] if p.requires_grad]
+        pulls = torch.autograd.grad(first, learns, weight_grad.sum(dim=1), allow_unused=True)
+        for parameter, pull in zip(learns, pulls, strict=True):
+            parameter.grad = pull
         self.weight_net_optimizer.step()
 
     @torch.no_grad()

@@ -15,7 +15,7 @@ COSTS = {
     "forward": {"train": 2, "dual": 1, "meta": 1, "back": 3, "teach": 1},
     "difference": {"train": 2, "dual": 0, "meta": 1, "back": 3, "teach": 1},
     # The third walk back goes on through the look-ahead's own.
-    "unrolled": {"train": 1, "dual": 0, "meta": 1, "back": 3, "teach": 1},
+    "unrolled": {"train": 1, "dual": 0, "meta": 1, "back": 4, "teach": 1},
 }
 BETWEEN = {"train": 1, "dual": 0, "meta": 0, "back": 1, "teach": 0}
 

@@ -5,6 +5,7 @@ import warnings
 
 import pytest
 import torch
+from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from cases import CASES, Case, OneWayNet, StoppedNet
@@ -17,6 +18,18 @@ FORWARD, UNROLLED, DIFFERENCE = map(MetaGradient, ("forward", "unrolled", "diffe
 FORWARD_MATH = MetaGradient("forward", math_attention=True)
 UNROLLED_MATH = MetaGradient("unrolled", math_attention=True)
 LACKING = NotImplementedError("no such derivative\n(C++ trace)")
+
+
+class Net(nn.Module):
+    """Has parameters of its own, and so is more than linear layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.slope = nn.Parameter(torch.ones(1))
+
+
+NET = Net()
+LINEAR = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Dropout(), nn.Linear(4, 2))
 ONE_WAY = Case(OneWayNet, exact=())
 
 
@@ -40,8 +53,7 @@ def attempt_on(training):
 
 
 def choose(training, requested):
-    name = type(training.module).__name__
-    return choose_meta_gradient(requested, attempt_on(training), name)
+    return choose_meta_gradient(requested, attempt_on(training), training.module)
 
 
 def test_the_four_requests():
@@ -52,9 +64,25 @@ def test_the_four_requests():
 def test_what_was_asked_for_is_taken_silently_where_it_works(requested):
     expected = {"auto": FORWARD}.get(requested, MetaGradient(requested))
     attempt = Attempt(FORWARD, FORWARD_MATH, UNROLLED, UNROLLED_MATH, DIFFERENCE)
-    assert choose_meta_gradient(requested, attempt, "Net") == expected
+    assert choose_meta_gradient(requested, attempt, NET) == expected
     # Forward mode is compared with double backward.
     assert attempt.tried == ([FORWARD, UNROLLED] if expected == FORWARD else [expected])
+
+
+def test_double_backward_is_the_first_choice_for_linear_layers():
+    attempt = Attempt(FORWARD, UNROLLED)
+    assert choose_meta_gradient("auto", attempt, LINEAR) == UNROLLED
+    assert attempt.tried == [UNROLLED]
+    assert choose_meta_gradient("forward", attempt, LINEAR) == FORWARD
+    mixed = nn.Sequential(*LINEAR, nn.LayerNorm(2))
+    assert choose_meta_gradient("auto", attempt, mixed) == FORWARD
+
+
+@pytest.mark.parametrize("error", [RuntimeError, NotImplementedError])
+def test_a_first_choice_for_its_speed_is_given_up_silently(error):
+    attempt = Attempt(FORWARD, error=error("no such derivative"))
+    assert choose_meta_gradient("auto", attempt, LINEAR) == FORWARD
+    assert attempt.tried == [UNROLLED, FORWARD, UNROLLED]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +98,7 @@ def test_order_of_the_fallbacks(requested, order, error):
     for k, way in enumerate(order[1:], start=1):
         attempt = Attempt(way, error=error("no such derivative"))
         with pytest.warns(MetaGradientFallbackWarning, match="no such derivative"):
-            assert choose_meta_gradient(requested, attempt, "Net") == way
+            assert choose_meta_gradient(requested, attempt, NET) == way
         compared = [UNROLLED_MATH] if way == FORWARD_MATH else []
         assert attempt.tried == order[: k + 1] + compared
 
@@ -78,7 +106,7 @@ def test_order_of_the_fallbacks(requested, order, error):
 def test_forward_mode_that_differs_from_double_backward_is_refused():
     values = {FORWARD: 1.0, FORWARD_MATH: 1.0, UNROLLED: 1.01, UNROLLED_MATH: 1.01}
     with pytest.warns(MetaGradientFallbackWarning, match=r"not that of its backward.*no_grad\?"):
-        way = choose_meta_gradient("auto", lambda way: torch.tensor([[values[way]]]), "Net")
+        way = choose_meta_gradient("auto", lambda way: torch.tensor([[values[way]]]), NET)
     assert way == UNROLLED
 
 
@@ -87,41 +115,41 @@ def test_forward_mode_may_differ_from_double_backward_by_rounding(dtype):
     rounding = 10 * torch.finfo(dtype).eps
     values = {FORWARD: 1.0, UNROLLED: 1.0 + rounding}
     attempt = lambda way: torch.tensor([[values[way]]], dtype=dtype)  # noqa: E731
-    assert choose_meta_gradient("auto", attempt, "Net") == FORWARD
+    assert choose_meta_gradient("auto", attempt, NET) == FORWARD
 
 
 def test_no_gradient_at_all_is_no_disagreement():
-    assert choose_meta_gradient("auto", lambda way: torch.zeros(2, 3), "Net") == FORWARD
+    assert choose_meta_gradient("auto", lambda way: torch.zeros(2, 3), NET) == FORWARD
 
 
 @pytest.mark.parametrize("requested", META_GRADIENTS)
 def test_where_nothing_works_the_error_comes_out(requested):
     attempt = Attempt(error=RuntimeError("the module is broken"))
     with pytest.raises(RuntimeError, match="the module is broken"):
-        choose_meta_gradient(requested, attempt, "Net")
+        choose_meta_gradient(requested, attempt, NET)
     assert attempt.tried[-1] == DIFFERENCE
 
 
 def test_errors_of_another_kind_are_not_taken_for_a_missing_derivative():
     attempt = Attempt(DIFFERENCE, error=ValueError("Expected more than 1 value per channel"))
     with pytest.raises(ValueError, match="more than 1 value"):
-        choose_meta_gradient("auto", attempt, "Net")
+        choose_meta_gradient("auto", attempt, NET)
     assert attempt.tried == [FORWARD]
 
 
 def test_an_error_without_a_text_is_a_missing_derivative_too():
     attempt = Attempt(DIFFERENCE, error=NotImplementedError())
     with pytest.warns(MetaGradientFallbackWarning, match="NotImplementedError"):
-        assert choose_meta_gradient("auto", attempt, "Net") == DIFFERENCE
+        assert choose_meta_gradient("auto", attempt, NET) == DIFFERENCE
 
 
 def test_warning_names_module_reasons_and_remedy():
     attempt = Attempt(DIFFERENCE)
     with pytest.warns(MetaGradientFallbackWarning) as caught:
-        choose_meta_gradient("unrolled", attempt, "MyNet")
+        choose_meta_gradient("unrolled", attempt, NET)
     (warning,) = caught
     assert str(warning.message) == (
-        '`meta_gradient` "unrolled" needs derivatives that MyNet does not have ("unrolled": no '
+        '`meta_gradient` "unrolled" needs derivatives that Net does not have ("unrolled": no '
         'such derivative). Using "difference" instead; set meta_gradient="difference" to choose '
         "it yourself."
     )
@@ -130,7 +158,7 @@ def test_warning_names_module_reasons_and_remedy():
 def test_choice_is_logged(caplog, start):
     with caplog.at_level(logging.DEBUG, logger="skgdw"):
         choose(start(CASES["tanh"]), "auto")
-    assert caplog.messages == ["meta gradient of Sequential: \"forward\" (asked for 'auto')"]
+    assert caplog.messages == ["meta gradient of Sequential: \"unrolled\" (asked for 'auto')"]
 
 
 def test_fallback_is_logged(caplog, start):
@@ -147,9 +175,9 @@ def test_fallback_is_logged(caplog, start):
     [
         ("conv_batchnorm", "auto", FORWARD),
         ("conv_batchnorm", "unrolled", UNROLLED),
-        ("dropout", "auto", FORWARD),
+        ("dropout", "auto", UNROLLED),
         ("lstm", "auto", FORWARD),
-        ("tied", "auto", FORWARD),
+        ("tied", "auto", UNROLLED),
         ("transformer", "difference", DIFFERENCE),
     ],
 )

@@ -79,7 +79,7 @@ def test_parameters_weights_and_losses_stay_in_float32(module):
 
 
 def test_forward_mode_is_not_refused_for_rounding():
-    net = quick(precision="bf16", meta_gradient="auto")
+    net = quick(precision="bf16", meta_gradient="forward")
     assert net.fit(*DATA).meta_gradient_ == "forward"
 
 

@@ -1,0 +1,107 @@
+"""The derivative of the training logits along a direction in parameter space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+Params = Mapping[str, Tensor]
+LogitsOf = Callable[[Params], Tensor]
+
+
+def _forward(train_logits: LogitsOf, params: Params, tangent: Params) -> Tensor:
+    # The dual numbers of torch.autograd rather than torch.func.jvp: buffers that a module
+    # updates in place (BatchNorm) are then ordinary tensors.
+    with torch.no_grad(), torch.autograd.forward_ad.dual_level():
+        dual = {
+            name: torch.autograd.forward_ad.make_dual(value.detach(), tangent[name])
+            for name, value in params.items()
+        }
+        derivative: Tensor | None = torch.autograd.forward_ad.unpack_dual(
+            train_logits(dual)
+        ).tangent
+    if derivative is None:
+        raise RuntimeError("the logits carry no forward-mode derivative")
+    return derivative
+
+
+# Kinks (ReLU) make the truncation error of any difference grow like its step, so that one to both
+# sides gains little: it pays to step as little as rounding allows. Relative to the parameters.
+_RELATIVE_STEP = {torch.float64: 1e-8, torch.float32: 1e-5}
+
+
+def _norm(values: Params) -> Tensor:
+    norms = torch._foreach_norm([value.detach() for value in values.values()])
+    total: Tensor = torch.linalg.vector_norm(torch.stack(list(norms)))
+    return total
+
+
+def _difference(
+    train_logits: LogitsOf, params: Params, tangent: Params, logits: Tensor | None
+) -> Tensor:
+    size, speed = _norm(params).clamp(min=1.0), _norm(tangent)
+    speed = torch.where(speed == 0, torch.ones_like(speed), speed)
+    step = _RELATIVE_STEP.get(size.dtype, torch.finfo(size.dtype).eps) * size / speed
+    with torch.no_grad():
+        start = train_logits(params) if logits is None else logits.detach()
+        moves = torch._foreach_mul(list(tangent.values()), step)
+        shifted = torch._foreach_add([value.detach() for value in params.values()], moves)
+        change: Tensor = (train_logits(dict(zip(params, shifted, strict=True))) - start) / step
+    return change
+
+
+_DERIVATIVES = ("forward", "difference")
+
+
+def directional_derivative(
+    train_logits: LogitsOf,
+    params: Params,
+    tangent: Params,
+    *,
+    method: str = "forward",
+    logits: Tensor | None = None,
+) -> Tensor:
+    r"""Differentiate the logits along a direction in parameter space: :math:`J u`.
+
+    Parameters
+    ----------
+    train_logits : callable
+        Maps a mapping of parameters to logits of shape (n, c). It must be a pure function.
+    params, tangent : mapping of str to Tensor
+        The point and the direction u, with the same names and shapes.
+    method : {"forward", "difference"}, default="forward"
+        Forward-mode differentiation (exact), or a one-sided difference whose step follows from
+        the dtype (off by about 1e-7 in float64; in float32 by 0.1 to 0.5 % in small networks, and
+        by 0.5 to 9 % in a deep ReLU network).
+    logits : Tensor of shape (n, c), optional
+        ``train_logits(params)`` where the caller has them, which saves "difference" a pass. They
+        must be what a pass without a graph gives, to the last bits.
+
+    Returns
+    -------
+    Tensor of shape (n, c)
+        The directional derivative.
+
+    Raises
+    ------
+    ValueError
+        If `method` is not one of the two.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skgdw.functional import directional_derivative
+    >>> params, tangent = {"a": torch.tensor([[3.0]])}, {"a": torch.tensor([[1.0]])}
+    >>> directional_derivative(lambda p: p["a"] ** 2, params, tangent)
+    tensor([[6.]])
+    """
+    if method not in _DERIVATIVES:
+        raise ValueError(
+            f"`method` must be one of {sorted(_DERIVATIVES)}; got {method!r}. "
+            "Double backward has no directional derivative: see `weight_gradient`."
+        )
+    if method == "forward":
+        return _forward(train_logits, params, tangent)
+    return _difference(train_logits, params, tangent, logits)
