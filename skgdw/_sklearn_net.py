@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -212,19 +211,12 @@ class SklearnNet(SavingNet, NeuralNetClassifier):
         for _, callback in self.callbacks_:
             if not listens(callback, method_name):
                 continue
-            with self._codes(isinstance(callback, ScoringBase)):
+            if isinstance(callback, ScoringBase):
+                self.__dict__["_speaks_codes"] = True
+            try:
                 getattr(callback, method_name)(self, **kwargs)
-
-    @contextmanager
-    def _codes(self, wanted: bool) -> Iterator[None]:
-        if not wanted:
-            yield
-            return
-        self._speaks_codes = True
-        try:
-            yield
-        finally:
-            del self._speaks_codes
+            finally:
+                self.__dict__.pop("_speaks_codes", None)
 
     # Data.
 

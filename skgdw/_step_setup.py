@@ -143,7 +143,6 @@ def set_up_step(net: Any, run: Run) -> Step:
     step = MetaStep(
         infer=infer,
         stateless=stateless,
-        criterion=net.criterion_,
         row_loss=make_row_loss(eager(net.criterion_), len(net.classes_inferred_)),
         weight_net=net.weight_net_,
         weight_net_optimizer=net.weight_net_optimizer_,

@@ -36,6 +36,7 @@ from skgdw.training import (
     Run,
     StepResult,
     channels_last,
+    forget_gradients,
     make_loader,
     settle,
 )
@@ -287,7 +288,7 @@ class WeightedNet(SklearnNet):
 
     def _update(self, X: Any, y: Tensor, batch: Any) -> StepResult:
         """Change the module by one step on a batch that is on the device."""
-        self.optimizer_.zero_grad()
+        forget_gradients(self.optimizer_)
         result: StepResult = self._running.step(X, y)  # type: ignore[misc]
         self.notify(
             "on_grad_computed",

@@ -21,6 +21,8 @@ from skgdw.exceptions import (
 _LOW, _HIGH = 0.1, 0.9
 # Rows that tell a scale, and the share of columns that may be odd by chance.
 _ENOUGH_ROWS, _ODD_SHARE = 2000, 0.1
+# Rows that are compared in one go.
+_ROWS_AT_ONCE = 1000
 # Fewer meta rows than these say little of a single column.
 _FEW_ROWS = 10
 
@@ -91,8 +93,9 @@ def _warn_of_overlap(X: NDArray[Any], X_meta: NDArray[Any]) -> None:
 
 
 def _row_bytes(X: NDArray[Any]) -> Iterator[bytes]:
-    # Adding zero turns -0.0 into 0.0, which has other bytes.
-    return ((row + 0.0).tobytes() for row in X)
+    # Adding zero turns -0.0 into 0.0, which has other bytes. Some rows at a time: X may be large.
+    slices = (X[i : i + _ROWS_AT_ONCE] + 0.0 for i in range(0, len(X), _ROWS_AT_ONCE))
+    return (row.tobytes() for some in slices for row in some)
 
 
 def _columns(X: NDArray[Any]) -> NDArray[np.float64]:

@@ -45,7 +45,7 @@ def logit_gradient(logits: Tensor, y: Tensor, *, cap: float = PROBABILITY_CAP) -
     """
     probability = torch.softmax(logits, dim=1).clamp(max=cap)
     target = y.unsqueeze(1)
-    return probability.scatter_add(1, target, -torch.ones_like(target, dtype=logits.dtype))
+    return probability.scatter_add(1, target, logits.new_full(target.shape, -1.0))
 
 
 def zero_mean(weight: Tensor, logit_grad: Tensor, y: Tensor) -> Tensor:
@@ -94,5 +94,5 @@ def zero_mean(weight: Tensor, logit_grad: Tensor, y: Tensor) -> Tensor:
     target_grad = logit_grad.gather(1, target)
     still = target_grad == 0
     # Divided by one rather than by zero: derivatives stay finite too.
-    balanced = others / torch.where(still, torch.ones_like(target_grad), -target_grad)
+    balanced = others / -target_grad.masked_fill(still, -1.0)
     return weight.scatter(1, target, torch.where(still, weight.gather(1, target), balanced))

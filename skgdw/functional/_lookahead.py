@@ -24,6 +24,7 @@ from skgdw.functional._directional import LogitsOf, Params, directional_derivati
 
 LossOf = Callable[[Params], Tensor]
 Rate = float | Tensor | Mapping[str, float | Tensor]
+Rates = float | Tensor | list[float | Tensor]
 
 METHODS = ("forward", "difference", "unrolled")
 """Names of the ways to compute the weight gradient."""
@@ -44,7 +45,7 @@ class WeightGradient(NamedTuple):
     meta_loss: Tensor
 
 
-def _common(params: Params, lookahead_lr: Rate) -> float | Tensor | list[float | Tensor]:
+def _rates_of(params: Params, lookahead_lr: Rate) -> Rates:
     """Return the rate that all parameters share, or the list of their own."""
     if not isinstance(lookahead_lr, Mapping):
         return lookahead_lr
@@ -102,7 +103,7 @@ def look_ahead(
     gradients = _gradients(
         params, logits, _row_cotangent(weight, logit_grad), create_graph=create_graph
     )
-    rates = _common(params, lookahead_lr)
+    rates = _rates_of(params, lookahead_lr)
     if not create_graph:
         return _ahead(params, gradients, rates)
     moved = zip(params.items(), _scaled(gradients, rates), strict=True)
@@ -123,31 +124,28 @@ def _gradients(
     )
 
 
-def _ahead(
-    params: Params, gradients: Sequence[Tensor], rates: float | Tensor | list[float | Tensor]
-) -> dict[str, Tensor]:
+def _ahead(params: Params, gradients: Sequence[Tensor], rates: Rates) -> dict[str, Tensor]:
     """Take the step, without a graph."""
     with torch.no_grad():
         own = list(params.values())
         if isinstance(rates, float):
-            ahead = torch._foreach_sub(own, gradients, alpha=rates)
+            ahead = torch._foreach_sub(own, list(gradients), alpha=rates)
         else:
             ahead = torch._foreach_sub(own, _scaled(gradients, rates))
     return dict(zip(params, ahead, strict=True))
 
 
-def _scaled(
-    tensors: Sequence[Tensor], rates: float | Tensor | list[float | Tensor]
-) -> list[Tensor]:
+def _scaled(tensors: Sequence[Tensor], rates: Rates) -> list[Tensor]:
     each = rates if isinstance(rates, list) else [rates] * len(tensors)
     return [rate * tensor for tensor, rate in zip(tensors, each, strict=True)]
 
 
 def _meta_gradient(meta_loss: LossOf, ahead: Params) -> tuple[Tensor, dict[str, Tensor]]:
-    leaves = {name: value.detach().requires_grad_() for name, value in ahead.items()}
-    loss = meta_loss(leaves)
-    gradients = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
-    return loss.detach(), dict(zip(leaves, gradients, strict=True))
+    for value in ahead.values():
+        value.requires_grad_()
+    loss = meta_loss(ahead)
+    gradients = torch.autograd.grad(loss, list(ahead.values()), materialize_grads=True)
+    return loss.detach(), dict(zip(ahead, gradients, strict=True))
 
 
 def weight_gradient(
@@ -160,6 +158,7 @@ def weight_gradient(
     lookahead_lr: Rate,
     method: str = "forward",
     logits: Tensor | None = None,
+    is_tried: bool = False,
 ) -> WeightGradient:
     r"""Return how the meta loss after a look-ahead step changes with each weight.
 
@@ -187,6 +186,9 @@ def weight_gradient(
     logits : Tensor of shape (n, c), optional
         ``train_logits(params)`` with its graph, where the caller has it already. The look-ahead
         goes back through it, and "difference" starts from its values.
+    is_tried : bool, default=False
+        Whether the method has worked on this module before, so that "unrolled" need not look for
+        functions that cannot be differentiated twice.
 
     Returns
     -------
@@ -197,6 +199,8 @@ def weight_gradient(
     ------
     ValueError
         If `method` is unknown.
+    RuntimeError, NotImplementedError
+        If torch cannot differentiate the module that way.
 
     Notes
     -----
@@ -230,13 +234,15 @@ def weight_gradient(
     is_unrolled = method == "unrolled"
     cotangent = _row_cotangent(weight, logit_grad).detach().requires_grad_(is_unrolled)
     gradients = _gradients(params, graph, cotangent, create_graph=is_unrolled)
-    rates = _common(params, lookahead_lr)
+    rates = _rates_of(params, lookahead_lr)
     loss, tangent = _meta_gradient(meta_loss, _ahead(params, gradients, rates))
     if isinstance(rates, list):
         # Each parameter's own rate goes into the direction; a common one is a factor of the result.
         tangent = dict(zip(tangent, _scaled(list(tangent.values()), rates), strict=True))
         rates = 1.0
     if is_unrolled:
+        if not is_tried:
+            _check_twice_differentiable(gradients)
         derivative = _through_backward(gradients, cotangent, tangent)
     else:
         derivative = directional_derivative(
@@ -247,7 +253,6 @@ def weight_gradient(
 
 def _through_backward(gradients: Sequence[Tensor], cotangent: Tensor, tangent: Params) -> Tensor:
     """Return J u as the derivative of u (J^T v) by v: a backward's own backward."""
-    _check_twice_differentiable(gradients)
     pairs = zip(gradients, tangent.values(), strict=True)
     depending = [(gradient, along) for gradient, along in pairs if gradient.requires_grad]
     if not depending:

@@ -60,7 +60,7 @@ def update_weight(
     scale = weight_grad.abs().mean()
     still = scale == 0
     # Divided by one rather than by zero: derivatives stay finite too.
-    change = meta_lr * (weight_grad / torch.where(still, torch.ones_like(scale), scale))
+    change = meta_lr * (weight_grad / scale.masked_fill(still, 1.0))
     stepped = (weight - change.clamp(-clip, clip)).clamp(min=floor)
     return torch.where(still, weight, stepped)
 

@@ -122,9 +122,12 @@ class Standardize(nn.Module):
             If X has another number of columns or channels.
         """
         check_shape(tuple(X.shape), self.n_features)
-        across = (self.n_features,) + (1,) * (X.ndim - 2)
+        shift, scale = self.shift, self.scale
+        if X.ndim > 2:
+            across = (self.n_features,) + (1,) * (X.ndim - 2)
+            shift, scale = shift.view(across), scale.view(across)
         # Subtract before any loss of precision: float64 rows are rounded once they are small.
-        z = (X - self.shift.view(across)) / self.scale.view(across)
+        z = (X - shift) / scale
         bounded = z.clamp(-self.limit, self.limit)
         excess = (z - bounded).clamp(-_LARGEST_EXCESS, _LARGEST_EXCESS)
         return (bounded + excess.abs().log1p().copysign(excess)).to(self.shift.dtype)

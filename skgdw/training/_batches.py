@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 import torch
@@ -12,6 +12,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
 
 _CPU = torch.device("cpu")
+
+# What rows of several small batches are gathered into: a call then costs more than its bytes.
+_BYTES_AT_ONCE = 2**20
 
 # Share of a device's free memory that training rows may take.
 _SHARE_OF_DEVICE = 0.5
@@ -34,6 +37,17 @@ class Batch(tuple):
         batch = super().__new__(cls, (X, y))
         batch.rows = rows
         return batch
+
+    def split(self, sizes: list[int]) -> Iterator[Batch]:
+        """Yield the parts of these sizes, as views."""
+        X, y = self
+        if isinstance(X, Mapping):
+            values = zip(*(value.split(sizes) for value in X.values()), strict=True)
+            parts: Any = (dict(zip(X, value, strict=True)) for value in values)
+        else:
+            parts = X.split(sizes)
+        rows = [None] * len(sizes) if self.rows is None else self.rows.split(sizes)
+        return map(Batch, parts, y.split(sizes), rows)
 
     def __getnewargs__(self) -> tuple[Any, ...]:
         return (*self, self.rows)
@@ -190,7 +204,11 @@ class RowLoader:
     def __iter__(self) -> Iterator[Batch]:
         # A DataLoader draws a seed for its workers first: the orders are to be the same.
         torch.empty((), dtype=torch.int64).random_(generator=self.batches.generator)
-        return (self.dataset[rows] for rows in self.batches)
+        batches = iter(self.batches)
+        row_bytes = max(self.dataset.n_bytes() // max(len(self.dataset), 1), 1)
+        at_once = max(_BYTES_AT_ONCE // (row_bytes * self.batches.batch_size), 1)
+        while some := list(islice(batches, at_once)):
+            yield from self.dataset[torch.cat(some)].split([len(rows) for rows in some])
 
 
 class _Lists(Sampler[list[int]]):

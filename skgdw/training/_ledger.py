@@ -39,6 +39,7 @@ class Ledger:
         """
         given = weight.gather(1, y.unsqueeze(1)).squeeze(1)
         if rows is not None:
-            self.given[rows] = given.to(self.given.dtype)
-        other = (weight.sum() - given.sum()) / (len(y) * max(weight.shape[1] - 1, 1))
-        return {"weight_given": given.mean(), "weight_other": other}
+            self.given.index_copy_(0, rows, given.to(self.given.dtype))
+        own, n = given.sum(), len(y)
+        other = (weight.sum() - own) / (n * max(weight.shape[1] - 1, 1))
+        return {"weight_given": own / n, "weight_other": other}

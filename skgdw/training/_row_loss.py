@@ -31,6 +31,9 @@ class RowLoss(Protocol):
     def logit_grad(self, logits: Tensor, y: Tensor) -> Tensor:
         """Return D, shape (n, c), capped, without a graph."""
 
+    def whole(self, losses: Tensor, logits: Tensor, y: Tensor) -> Tensor:
+        """Return the criterion of the batch, shape (), without a graph; `losses` as above."""
+
 
 class CrossEntropyRows:
     """Cross-entropy in closed form, with class weights and any reduction."""
@@ -53,6 +56,15 @@ class CrossEntropyRows:
             return grad * len(y)
         return grad if weight is None else grad / weight[y].mean()
 
+    def whole(self, losses: Tensor, logits: Tensor, y: Tensor) -> Tensor:
+        """Return the criterion of the batch."""
+        if self.criterion.reduction == "sum":
+            return losses.sum()
+        if self.criterion.weight is None:
+            return losses.mean()
+        loss: Tensor = self.criterion(logits.detach(), y)
+        return loss
+
 
 class AnyRows:
     """Any criterion with a ``reduction``, differentiated by autograd."""
@@ -73,6 +85,11 @@ class AnyRows:
             (grad,) = torch.autograd.grad(self.criterion(free, y), free)
         grad, target = grad * len(y), y.unsqueeze(1)
         return grad.scatter(1, target, grad.gather(1, target).clamp(max=PROBABILITY_CAP - 1))
+
+    def whole(self, losses: Tensor, logits: Tensor, y: Tensor) -> Tensor:
+        """Return the criterion of the batch."""
+        loss: Tensor = self.criterion(logits.detach(), y)
+        return loss.detach()
 
 
 def make_row_loss(criterion: Any, n_classes: int) -> RowLoss:

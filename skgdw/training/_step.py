@@ -93,6 +93,16 @@ def draws_numbers(stateless: Stateless, X: Any, stream: RandomStream | StillStre
     return not all(map(torch.equal, before, after))
 
 
+def forget_gradients(optimizer: Optimizer) -> None:
+    """Do what ``zero_grad`` does, sparing its profiler's mark, which costs more than the rest."""
+    if type(optimizer).zero_grad is not Optimizer.zero_grad:
+        optimizer.zero_grad()
+        return
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = None
+
+
 def channels_last(X: Any) -> Any:
     """Return images (n, channels, height, width) in the other order of memory."""
     return X.contiguous(memory_format=torch.channels_last)
@@ -131,10 +141,8 @@ class MetaStep:
         Calls the live module; the only pass that moves its buffers.
     stateless : Stateless
         The module under `infer`, for the virtual passes.
-    criterion : callable
-        The criterion, for the loss that is reported.
     row_loss : RowLoss
-        The criterion's view of single rows.
+        The criterion, and its view of single rows.
     weight_net, weight_net_optimizer
         The weighting net and what steps it.
     weighting : Weighting
@@ -155,11 +163,12 @@ class MetaStep:
         otherwise than those with one (`repeats_itself`), nor a difference from a pass in bf16.
     way : MetaGradient
         How the weight gradient is computed.
+    is_tried : bool
+        Whether an `attempt` has shown that the way works.
     """
 
     infer: Callable[[Any], Any]
     stateless: Stateless
-    criterion: Callable[[Tensor, Tensor], Tensor]
     row_loss: RowLoss
     weight_net: nn.Module
     weight_net_optimizer: Optimizer
@@ -171,6 +180,7 @@ class MetaStep:
     min_share: float = 0.0
     shares_pass: bool = True
     way: MetaGradient = _FORWARD
+    is_tried: bool = True
     count: int = 0
 
     @property
@@ -200,8 +210,8 @@ class MetaStep:
             weight = zero_mean(weight.expand_as(logit_grad), logit_grad, y)
             pull = keep_gradient_share(weight * logit_grad, logit_grad, share=self.min_share)
             logits.backward(pull / len(y))
-            loss = self.criterion(logits.detach(), y)
-        return StepResult(loss.detach(), logits.detach(), weight, meta_loss)
+            loss = self.row_loss.whole(losses, logits, y)
+        return StepResult(loss, logits.detach(), weight, meta_loss)
 
     def attempt(
         self, way: MetaGradient, X: Any, y: Tensor, meta_batch: tuple[Any, Tensor]
@@ -213,7 +223,7 @@ class MetaStep:
                 logits = self.stateless(self.stateless.copy_buffers(), X)
                 first = torch.ones_like(self.row_loss.losses(logits, y))
                 logit_grad = self.row_loss.logit_grad(logits, y)
-                trial = replace(self, way=way)
+                trial = replace(self, way=way, is_tried=False)
                 return trial._weight_gradient(X, logits, logit_grad, first, meta_batch, start)[0]
 
     def _start(self) -> _Start:
@@ -257,6 +267,7 @@ class MetaStep:
             lookahead_lr=rates,
             method=self.way.method,
             logits=logits if self.shares_pass else None,
+            is_tried=self.is_tried,
         )
 
     def teach(self, first: Tensor, weight_grad: Tensor) -> None:
@@ -268,12 +279,11 @@ class MetaStep:
             parameter.grad = pull
         self.weight_net_optimizer.step()
 
-    @torch.no_grad()
     def second_stage(self, losses: Tensor, first: Tensor, weight_grad: Tensor) -> Tensor:
         """Return the class-level weights before the zero-mean constraint."""
-        return self.weighting.second_stage(first, weight_grad, lambda: self._ask(losses))
+        return self.weighting.second_stage(first.detach(), weight_grad, lambda: self._ask(losses))
 
-    @torch.no_grad()
     def _ask(self, losses: Tensor) -> Tensor:
-        weight: Tensor = self.weight_net(losses)
+        with torch.no_grad():
+            weight: Tensor = self.weight_net(losses)
         return weight

@@ -79,7 +79,6 @@ def start():
         step = MetaStep(
             infer=module,
             stateless=stateless,
-            criterion=criterion,
             row_loss=make_row_loss(criterion, cases.N_CLASSES),
             weight_net=weight_net,
             weight_net_optimizer=torch.optim.Adam(
