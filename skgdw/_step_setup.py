@@ -163,5 +163,6 @@ def set_up_step(net: Any, run: Run) -> Step:
     )
     net.meta_gradient_ = way.method
     run.ledger = Ledger(run.n_rows, device)
-    shares = step.shares_pass and (precision.dtype is None or way.method != "difference")
+    starts_from_pass = way.method == "difference" and not way.is_wide
+    shares = step.shares_pass and (precision.dtype is None or not starts_from_pass)
     return replace(step, way=way, shares_pass=shares)

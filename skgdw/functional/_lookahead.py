@@ -9,7 +9,8 @@ and what is wanted is G = d meta_loss(theta'(W)) / d W. With g = d meta_loss / d
 
     G = -(eta / n) D * (J g):
 
-one directional derivative of the training logits along g replaces double backward.
+one directional derivative of the training logits along g: by forward mode, by a difference, or back
+through the look-ahead's own backward.
 """
 
 from __future__ import annotations
@@ -158,6 +159,7 @@ def weight_gradient(
     lookahead_lr: Rate,
     method: str = "forward",
     logits: Tensor | None = None,
+    wide_logits: LogitsOf | None = None,
     is_tried: bool = False,
 ) -> WeightGradient:
     r"""Return how the meta loss after a look-ahead step changes with each weight.
@@ -181,11 +183,13 @@ def weight_gradient(
     lookahead_lr : float, Tensor or mapping of str to float or Tensor
         Rate eta of the look-ahead, > 0; a mapping gives each parameter its own.
     method : {"forward", "difference", "unrolled"}, default="forward"
-        Directional derivative by forward mode or by a difference, or the unrolled double
-        backward of the definition.
+        Directional derivative by forward mode, by a difference, or by the double backward of the
+        definition.
     logits : Tensor of shape (n, c), optional
         ``train_logits(params)`` with its graph, where the caller has it already. The look-ahead
         goes back through it, and "difference" starts from its values.
+    wide_logits : callable, optional
+        `train_logits` for float64 parameters, see `directional_derivative`.
     is_tried : bool, default=False
         Whether the method has worked on this module before, so that "unrolled" need not look for
         functions that cannot be differentiated twice.
@@ -205,8 +209,9 @@ def weight_gradient(
     Notes
     -----
     Cost beside the training forward: one backward (the look-ahead), a forward and a backward
-    of the meta batch, and one forward-mode pass ("forward", three forwards' work), one forward
-    ("difference"), or one backward through the look-ahead's backward ("unrolled").
+    of the meta batch, and one forward-mode pass ("forward", three forwards' work), one forward or
+    two in double precision ("difference"), or one backward through the look-ahead's backward
+    ("unrolled").
 
     References
     ----------
@@ -246,7 +251,7 @@ def weight_gradient(
         derivative = _through_backward(gradients, cotangent, tangent)
     else:
         derivative = directional_derivative(
-            train_logits, params, tangent, method=method, logits=logits
+            train_logits, params, tangent, method=method, logits=logits, wide_logits=wide_logits
         )
     return WeightGradient(derivative * logit_grad * (-rates / logit_grad.shape[0]), loss)
 

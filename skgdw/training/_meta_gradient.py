@@ -27,10 +27,13 @@ class MetaGradient:
     math_attention : bool
         Whether attention runs on torch's composite backend, the only one with forward-mode
         and double derivatives.
+    is_wide : bool
+        Whether a difference is one of passes in double precision.
     """
 
     method: str
     math_attention: bool = False
+    is_wide: bool = False
 
     @contextmanager
     def attention(self) -> Iterator[None]:
@@ -43,24 +46,29 @@ class MetaGradient:
 
     def __str__(self) -> str:
         """Name the method as messages do."""
+        if self.method == "difference" and not self.is_wide:
+            return '"difference" in single precision'
         return f'"{self.method}"' + (" with math attention" if self.math_attention else "")
 
 
-# What is tried in turn. "difference" needs nothing but forward passes and ends every row.
+# Both need nothing but forward passes, and end every row.
+_DIFFERENCES = (MetaGradient("difference", is_wide=True), MetaGradient("difference"))
+
+# What is tried in turn.
 _FALLBACKS: dict[str, tuple[MetaGradient, ...]] = {
     "forward": (
         MetaGradient("forward"),
         MetaGradient("forward", math_attention=True),
         MetaGradient("unrolled"),
         MetaGradient("unrolled", math_attention=True),
-        MetaGradient("difference"),
+        *_DIFFERENCES,
     ),
     "unrolled": (
         MetaGradient("unrolled"),
         MetaGradient("unrolled", math_attention=True),
-        MetaGradient("difference"),
+        *_DIFFERENCES,
     ),
-    "difference": (MetaGradient("difference"),),
+    "difference": _DIFFERENCES,
 }
 _FALLBACKS["auto"] = _FALLBACKS["forward"]
 

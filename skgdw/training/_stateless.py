@@ -22,6 +22,13 @@ def first_output(output: Any) -> Tensor:
     return output[0] if isinstance(output, tuple) else output
 
 
+def widened(values: Any) -> Any:
+    """Return tensors, alone or by name, with floating-point ones in double precision."""
+    if isinstance(values, Mapping):
+        return {name: widened(value) for name, value in values.items()}
+    return values.double() if values.is_floating_point() else values
+
+
 class Stateless:
     """A module as a function of its parameters and buffers.
 
@@ -73,6 +80,11 @@ class Stateless:
     def copy_buffers(self) -> dict[str, Tensor]:
         """Copy the module's buffers, for a pass that must not move the module's own."""
         return {name: buffer.clone() for name, buffer in self._buffers.items()}
+
+    def wide(self, state: State, X: Any) -> Tensor:
+        """Return the logits of passes in double precision, see `__call__`."""
+        whole = widened({**self.parameters, **self._buffers, **state})
+        return self(whole, widened(X), precision=_FULL)
 
     @contextmanager
     def _holding(self, state: State) -> Iterator[None]:

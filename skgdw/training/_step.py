@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -49,6 +50,10 @@ class _Start(NamedTuple):
 
     buffers: State
     mark: list[Tensor]
+
+    def fresh(self, values: State) -> dict[str, Tensor]:
+        """Return parameters with buffers to write to, as BatchNorm does: each pass its own."""
+        return {**values, **{name: buffer.clone() for name, buffer in self.buffers.items()}}
 
 
 class Step(Protocol):
@@ -224,7 +229,17 @@ class MetaStep:
                 first = torch.ones_like(self.row_loss.losses(logits, y))
                 logit_grad = self.row_loss.logit_grad(logits, y)
                 trial = replace(self, way=way, is_tried=False)
+                if way.is_wide:
+                    trial.check_wide(logits, X, start)
                 return trial._weight_gradient(X, logits, logit_grad, first, meta_batch, start)[0]
+
+    def check_wide(self, logits: Tensor, X: Any, start: _Start) -> None:
+        """Raise if passes in double precision are others, as where they draw other numbers."""
+        with torch.no_grad():
+            wide = self._wide_logits(self.stateless.parameters, X, start)
+        eps = self.stateless.precision.eps or torch.finfo(logits.dtype).eps
+        if (wide - logits).norm() > 3 * eps**0.5 * wide.norm():
+            raise RuntimeError("its passes in double precision give other logits")
 
     def _start(self) -> _Start:
         self.stateless.refresh()
@@ -242,21 +257,16 @@ class MetaStep:
         """Return G and the meta loss, leaving module, ``.grad`` and random state alone."""
         X_meta, y_meta = meta_batch
         params, rates = self.rates()
-        buffers, mark = start
-
-        def fresh(values: State) -> dict[str, Tensor]:
-            # In training mode BatchNorm writes to its buffers: each pass gets its own.
-            return {**values, **{name: buffer.clone() for name, buffer in buffers.items()}}
 
         # A difference of short numbers would be noise.
         precision = Precision() if self.way.method == "difference" else None
 
         def train_logits(values: State) -> Tensor:
-            with self.stream.replay(mark):
-                return self.stateless(fresh(values), X, precision=precision)
+            with self.stream.replay(start.mark):
+                return self.stateless(start.fresh(values), X, precision=precision)
 
         def meta_loss(values: State) -> Tensor:
-            return F.cross_entropy(self.stateless(fresh(values), X_meta), y_meta)
+            return F.cross_entropy(self.stateless(start.fresh(values), X_meta), y_meta)
 
         return weight_gradient(
             train_logits,
@@ -267,8 +277,13 @@ class MetaStep:
             lookahead_lr=rates,
             method=self.way.method,
             logits=logits if self.shares_pass else None,
+            wide_logits=partial(self._wide_logits, X=X, start=start) if self.way.is_wide else None,
             is_tried=self.is_tried,
         )
+
+    def _wide_logits(self, values: State, X: Any, start: _Start) -> Tensor:
+        with self.stream.replay(start.mark):
+            return self.stateless.wide(start.fresh(values), X)
 
     def teach(self, first: Tensor, weight_grad: Tensor) -> None:
         """Step the weighting net down the gradient that reaches it through its output."""

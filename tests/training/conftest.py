@@ -50,7 +50,9 @@ class Training:
 def way_of(case: cases.Case, method: str | None = None) -> MetaGradient:
     """Return the first way that a case has, or the one of that name."""
     method = method or case.exact[0]
-    return MetaGradient(method, math_attention=case.math_attention and method != "difference")
+    if method == "difference":
+        return MetaGradient(method, is_wide=True)
+    return MetaGradient(method, math_attention=case.math_attention)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from skgdw.training import PlainStep, RandomStream
 # walks back through the module, and through the weighting net.
 COSTS = {
     "forward": {"train": 2, "dual": 1, "meta": 1, "back": 3, "teach": 1},
-    "difference": {"train": 2, "dual": 0, "meta": 1, "back": 3, "teach": 1},
+    "difference": {"train": 3, "dual": 0, "meta": 1, "back": 3, "teach": 1},
     # The third walk back goes on through the look-ahead's own.
     "unrolled": {"train": 1, "dual": 0, "meta": 1, "back": 4, "teach": 1},
 }

@@ -8,13 +8,15 @@ import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from cases import CASES, Case, OneWayNet, StoppedNet
+from cases import CASES, N_CLASSES, Case, OneWayNet, StoppedNet
 from properties import assert_close
 from skgdw.exceptions import MetaGradientFallbackWarning
+from skgdw.modules import ResNet32
 from skgdw.training import META_GRADIENTS, choose_meta_gradient
 from skgdw.training._meta_gradient import MetaGradient
 
-FORWARD, UNROLLED, DIFFERENCE = map(MetaGradient, ("forward", "unrolled", "difference"))
+FORWARD, UNROLLED, NARROW = map(MetaGradient, ("forward", "unrolled", "difference"))
+DIFFERENCE = MetaGradient("difference", is_wide=True)
 FORWARD_MATH = MetaGradient("forward", math_attention=True)
 UNROLLED_MATH = MetaGradient("unrolled", math_attention=True)
 LACKING = NotImplementedError("no such derivative\n(C++ trace)")
@@ -62,7 +64,8 @@ def test_the_four_requests():
 
 @pytest.mark.parametrize("requested", META_GRADIENTS)
 def test_what_was_asked_for_is_taken_silently_where_it_works(requested):
-    expected = {"auto": FORWARD}.get(requested, MetaGradient(requested))
+    chosen = {"auto": FORWARD, "difference": DIFFERENCE}
+    expected = chosen.get(requested, MetaGradient(requested))
     attempt = Attempt(FORWARD, FORWARD_MATH, UNROLLED, UNROLLED_MATH, DIFFERENCE)
     assert choose_meta_gradient(requested, attempt, NET) == expected
     # Forward mode is compared with double backward.
@@ -88,9 +91,9 @@ def test_a_first_choice_for_its_speed_is_given_up_silently(error):
 @pytest.mark.parametrize(
     ("requested", "order"),
     [
-        ("auto", [FORWARD, FORWARD_MATH, UNROLLED, UNROLLED_MATH, DIFFERENCE]),
-        ("forward", [FORWARD, FORWARD_MATH, UNROLLED, UNROLLED_MATH, DIFFERENCE]),
-        ("unrolled", [UNROLLED, UNROLLED_MATH, DIFFERENCE]),
+        ("auto", [FORWARD, FORWARD_MATH, UNROLLED, UNROLLED_MATH, DIFFERENCE, NARROW]),
+        ("forward", [FORWARD, FORWARD_MATH, UNROLLED, UNROLLED_MATH, DIFFERENCE, NARROW]),
+        ("unrolled", [UNROLLED, UNROLLED_MATH, DIFFERENCE, NARROW]),
     ],
 )
 @pytest.mark.parametrize("error", [RuntimeError, NotImplementedError])
@@ -127,7 +130,7 @@ def test_where_nothing_works_the_error_comes_out(requested):
     attempt = Attempt(error=RuntimeError("the module is broken"))
     with pytest.raises(RuntimeError, match="the module is broken"):
         choose_meta_gradient(requested, attempt, NET)
-    assert attempt.tried[-1] == DIFFERENCE
+    assert attempt.tried[-1] == NARROW
 
 
 def test_errors_of_another_kind_are_not_taken_for_a_missing_derivative():
@@ -283,3 +286,45 @@ def test_attention_is_switched_inside_the_block_only():
         assert not torch.backends.cuda.flash_sdp_enabled()
         assert torch.backends.cuda.math_sdp_enabled()
     assert torch.backends.cuda.flash_sdp_enabled() is before
+
+
+# Differences in double precision.
+
+
+class SingleNet(OneWayNet):
+    """Cannot be run in double precision."""
+
+    def forward(self, X):
+        return super().forward(X @ torch.eye(X.shape[1], dtype=torch.float32))
+
+
+class OtherNumbersNet(OneWayNet):
+    """Gives other numbers in double precision, as dropout does on some devices."""
+
+    def forward(self, X):
+        return super().forward(X if X.dtype is torch.float32 else 1.5 * X)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (SingleNet, "same dtype|Double"),
+        (OtherNumbersNet, "its passes in double precision give other logits"),
+    ],
+)
+def test_modules_without_double_precision_are_differenced_in_single(start, make, reason):
+    training = start(Case(make, exact=()), method="difference", dtype=torch.float32)
+    text = rf"({reason}).*Using \"difference\" in single precision instead"
+    with pytest.warns(MetaGradientFallbackWarning, match=text):
+        assert choose(training, "difference") == NARROW
+    training.step.way = NARROW
+    training.take(*training.problem[1:3])
+
+
+@pytest.mark.parametrize("way", [FORWARD, DIFFERENCE])
+def test_every_method_is_within_a_hundredth_of_double_backward_on_resnet32(start, way):
+    case = Case(lambda: ResNet32(N_CLASSES, in_channels=1), (1, 12, 12))
+    attempt = attempt_on(start(case, dtype=torch.float32))
+    expected = attempt(UNROLLED)
+    off = torch.linalg.vector_norm(attempt(way) - expected)
+    assert off < 0.01 * torch.linalg.vector_norm(expected)

@@ -62,7 +62,7 @@ def test_which_passes_are_short(weighting, method):
     net.fit(*DATA)
     formats = {dtype for dtype, _ in Watched.seen}
     is_mixed = weighting == "class" and method == "difference"
-    assert formats == {torch.bfloat16, torch.float32} if is_mixed else {torch.bfloat16}
+    assert formats == {torch.bfloat16, torch.float64} if is_mixed else {torch.bfloat16}
     Watched.seen = []
     net.predict(DATA.X)
     assert {dtype for dtype, _ in Watched.seen} == {torch.float32}

@@ -116,7 +116,7 @@ def test_all_passes_over_the_training_rows_share_one_mask(start, method):
         training.take(training.problem.X, training.problem.y)
         train = [mask for mask in masks if len(mask) == n]
         meta = [mask for mask in masks if len(mask) != n]
-        assert len(train) == {"forward": 2, "unrolled": 1, "difference": 2}[method]
+        assert len(train) == {"forward": 2, "unrolled": 1, "difference": 3}[method]
         assert all(torch.equal(mask, train[0]) for mask in train)
         assert len(meta) == 1
         assert not torch.equal(meta[0], train[0][: len(meta[0])])
