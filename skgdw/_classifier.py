@@ -72,7 +72,7 @@ class GDWClassifier(WeightedNet):
         Its logit gradient must sum to zero over each row and be negative at the target:
         cross-entropy with or without class weights does; label smoothing and margins do not.
     optimizer : torch optimizer class, default=torch.optim.SGD
-        Under SGD, where not set: momentum 0.9, weight decay 5e-4, or 1e-5 for our `MLP`.
+        Under SGD, where not set: momentum 0.9, weight decay 5e-4; 0.93 and 1e-5 for our `MLP`.
     lr : float, default=0.1
         Learning rate. It falls to zero as a cosine over ``max_epochs``;
         ``callbacks__lr_schedule=None`` keeps it constant.
