@@ -24,7 +24,8 @@ from skgdw.model_selection import split_meta
 from skgdw.modules import ResNet32
 
 STEPS = (0, 1, 2, 5, 10, 20, 40)
-METHODS = ("forward", "difference")
+SINGLE = "difference, single"
+METHODS = ("forward", "difference", SINGLE)
 
 
 class Compare(Callback):
@@ -48,8 +49,15 @@ class Compare(Callback):
         params = dict(module.named_parameters())
 
         def logits(values, rows):
-            buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
-            return functional_call(module, {**values, **buffers}, (rows,))
+            dtype = next(iter(values.values())).dtype
+            buffers = {
+                name: buffer.to(dtype, copy=True) if buffer.is_floating_point() else buffer.clone()
+                for name, buffer in module.named_buffers()
+            }
+            return functional_call(module, {**values, **buffers}, (rows.to(dtype),))
+
+        def train_logits(values):
+            return logits(values, X)
 
         def meta_loss(values):
             return torch.nn.functional.cross_entropy(logits(values, self.X_meta), self.y_meta)
@@ -59,13 +67,14 @@ class Compare(Callback):
         (rate,) = {group["lr"] for group in net.optimizer_.param_groups}
         gradients = {
             method: weight_gradient(
-                lambda values: logits(values, X),
+                train_logits,
                 meta_loss,
                 params,
                 torch.full_like(weight_grad, 0.5),
                 weight_grad,
                 lookahead_lr=rate,
-                method=method,
+                method="difference" if method == SINGLE else method,
+                wide_logits=train_logits if method == "difference" else None,
             ).weight_grad
             for method in ("unrolled", *METHODS)
         }
@@ -105,10 +114,10 @@ def main():
             verbose=0,
         ).fit(X, y, X_meta, y_meta)
         print(f"lr {lr}; off by, in %")
-        print("step".ljust(12) + "".join(f"{step:>9}" for step, _ in compare.found_))
+        print("step".ljust(20) + "".join(f"{step:>9}" for step, _ in compare.found_))
         for method in METHODS:
             cells = (f"{errors[method]:9.2g}" for _, errors in compare.found_)
-            print(method.ljust(12) + "".join(cells))
+            print(method.ljust(20) + "".join(cells))
         rows += [{"lr": lr, "step": step, **errors} for step, errors in compare.found_]
     print(json.dumps({"bench": "gradient", "rows": rows}))
 

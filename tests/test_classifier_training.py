@@ -405,10 +405,17 @@ def test_defaults_of_the_optimizers():
     assert held == {id(p) for p in net.module_.parameters()}
 
 
-@pytest.mark.parametrize(("given", "used"), [({}, 1e-5), ({"optimizer__weight_decay": 0.1}, 0.1)])
-def test_tables_are_trained_with_less_weight_decay(given, used):
-    net = quick("auto", **given).fit(*DATA)
-    assert net.optimizer_.param_groups[0]["weight_decay"] == used
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ({}, (0.93, 1e-5)),
+        ({"optimizer__weight_decay": 0.1}, (0.93, 0.1)),
+        ({"optimizer__momentum": 0.5}, (0.5, 1e-5)),
+    ],
+)
+def test_tables_have_a_momentum_and_a_weight_decay_of_their_own(given, used):
+    group = quick("auto", **given).fit(*DATA).optimizer_.param_groups[0]
+    assert (group["momentum"], group["weight_decay"]) == used
 
 
 def test_parameters_with_prefixes_reach_their_parts():
