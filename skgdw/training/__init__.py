@@ -19,14 +19,10 @@ from skgdw.training._row_loss import make_row_loss
 from skgdw.training._run import Run, settle
 from skgdw.training._schedule import FitSchedule
 from skgdw.training._stateless import Stateless
-from skgdw.training._step import (
-    MetaStep,
-    PlainStep,
-    Step,
-    StepResult,
+from skgdw.training._step import MetaStep, PlainStep, Step, StepResult, forget_gradients
+from skgdw.training._trials import (
     channels_last,
     draws_numbers,
-    forget_gradients,
     gains_by_channels_last,
     repeats_itself,
     trial_logits,
