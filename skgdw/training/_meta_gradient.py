@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 
 import torch
@@ -35,14 +35,9 @@ class MetaGradient:
     math_attention: bool = False
     is_wide: bool = False
 
-    @contextmanager
-    def attention(self) -> Iterator[None]:
-        """Run the block with the attention that the method needs."""
-        if self.math_attention:
-            with sdpa_kernel(SDPBackend.MATH):
-                yield
-        else:
-            yield
+    def attention(self) -> AbstractContextManager[None]:
+        """Return a context in which attention is what the method needs."""
+        return sdpa_kernel(SDPBackend.MATH) if self.math_attention else nullcontext()
 
     def __str__(self) -> str:
         """Name the method as messages do."""
