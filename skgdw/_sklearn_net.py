@@ -123,6 +123,8 @@ class SklearnNet(SavingNet, NeuralNetClassifier):
         callbacks = {n: value for n, value in params.items() if fitted and is_callback[n]}
         if callbacks:
             self._set_callbacks(callbacks)
+        # Prefixes of a subclass's own, too; `initialize` looks at the names.
+        prefixes = self._prefixes() | {n.partition("__")[0] for n in self._params_to_validate}
         for name, value in params.items():
             if name in callbacks:
                 continue
@@ -132,7 +134,7 @@ class SklearnNet(SavingNet, NeuralNetClassifier):
                 for group, lr in zip(self.optimizer_.param_groups, before, strict=True):
                     if group["lr"] != lr:  # set anew: no base rate to go back to
                         group.pop("initial_lr", None)
-            if "__" in name and name.split("__", 1)[0] in self._prefixes():
+            if "__" in name and name.partition("__")[0] in prefixes:
                 self._params_to_validate.add(name)
                 setattr(self, name, value)
             else:
@@ -270,7 +272,7 @@ class SklearnNet(SavingNet, NeuralNetClassifier):
         # Rows of many passes are placed on the device once; prediction sees each a single time.
         device = torch.device((self.device if training else None) or "cpu")
         return make_loader(
-            getattr(self, name), dataset, generator=generator, device=device, **options
+            getattr(self, name), dataset, device=device, **{"generator": generator, **options}
         )
 
     # Prediction.

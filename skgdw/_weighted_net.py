@@ -97,16 +97,15 @@ class WeightedNet(SklearnNet):
 
     @property
     def _default_callbacks(self) -> list[tuple[str, Any]]:
-        own = [("lr_schedule", FitSchedule(CosineAnnealingLR))]
         given = self.callbacks if isinstance(self.callbacks, list) else []
-        if any(_is_schedule(callback) for callback in given):
-            own = []  # two schedules would multiply
+        is_given = any(map(_is_schedule, given))  # two schedules would multiply
+        schedule = None if is_given else FitSchedule(CosineAnnealingLR)
         return [
             ("epoch_timer", EpochTimer()),
             ("train_loss", PassthroughScoring("train_loss", on_train=True)),
             ("valid_loss", PassthroughScoring("valid_loss")),
             ("valid_acc", EpochScoring("accuracy", name="valid_acc", lower_is_better=False)),
-            *own,
+            ("lr_schedule", schedule),
             ("print_log", PrintLog()),
         ]
 
@@ -161,6 +160,8 @@ class WeightedNet(SklearnNet):
 
     def _make_optimizer(self, name: str, args: Any, kwargs: dict[str, Any]) -> Any:
         factory = self.__dict__[name]
+        # Names that skorch gives to settings of groups.
+        of_groups = {k: kwargs.pop(k) for k in list(kwargs) if k.startswith("param_groups__")}
         try:
             optimizer = factory(*args, **kwargs)
         except TypeError as error:  # what torch says of wrong types tells no names
@@ -170,6 +171,9 @@ class WeightedNet(SklearnNet):
                 "Correct the one of another type."
             ) from error
         check_optimizer(optimizer)
+        for key, value in of_groups.items():
+            _, index, option = key.split("__", 2)
+            optimizer.param_groups[int(index)][option] = value
         return optimizer
 
     def _may_fuse(self, options: dict[str, Any]) -> bool:
@@ -202,15 +206,13 @@ class WeightedNet(SklearnNet):
     def _meta_loader(self, meta: Rows) -> Any:
         options = {
             "shuffle": True,
+            "generator": torch.Generator().manual_seed(self._running.seeds["meta"]),
             **self.get_params_for("iterator_meta"),
             "batch_size": min(self.batch_rows("meta"), len(meta.rows)),
         }
         dataset = self.get_dataset(meta.X, meta.y)
-        generator = torch.Generator().manual_seed(self._running.seeds["meta"])
         device = torch.device(self.device or "cpu")
-        return make_loader(
-            self.iterator_meta, dataset, generator=generator, endless=True, device=device, **options
-        )
+        return make_loader(self.iterator_meta, dataset, endless=True, device=device, **options)
 
     def meta_batches(self, meta: Rows) -> Iterator[tuple[Any, Tensor]]:
         """Return meta batches without end, on the device."""

@@ -116,7 +116,8 @@ def _settable(net: Any, part: str) -> list[str] | None:
 
 def _arguments(factory: Any) -> list[str] | None:
     try:
-        parameters = inspect.signature(factory).parameters.values()
+        # As it is called: a wrapper may take more than what it wraps.
+        parameters = inspect.signature(factory, follow_wrapped=False).parameters.values()
     except (TypeError, ValueError):  # no callable, or one without a signature
         return None
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
@@ -126,7 +127,11 @@ def _arguments(factory: Any) -> list[str] | None:
 
 def _fault_of_part(net: Any, part: str) -> str | None:
     prefix = f"{part}__"
+    taken = net.get_params_for(part)  # a subclass may keep some for itself
     names = [name.removeprefix(prefix) for name in vars(net) if name.startswith(prefix)]
+    names = [name for name in names if name in taken]
+    if part == "dataset":
+        names = [name for name in names if taken[name] is not None]
     if not names:
         return None
     if part == "dataset" and net.dataset is SkorchDataset:
@@ -137,7 +142,8 @@ def _fault_of_part(net: Any, part: str) -> str | None:
         )
     filled_in = set(_FILLED_IN[part])
     if part.endswith("optimizer"):
-        names = [name for name in names if name != "param_groups"]  # skorch takes these out
+        # skorch takes these out.
+        names = [name for name in names if name.partition("__")[0] != "param_groups"]
     return _argument_fault(part, _factory(net, part), names, filled_in)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import islice, pairwise
 from typing import Any
 
@@ -271,6 +272,9 @@ def make_loader(
     `kwargs` (workers, sampler, collate function, dropping the last batch) is left to the
     DataLoader, and an iterator class that is none gets what skorch would give it.
     """
+    if isinstance(iterator, partial) and _is_data_loader(iterator.func) and not iterator.args:
+        kwargs = {**iterator.keywords, **kwargs}
+        iterator = iterator.func
     if not _is_data_loader(iterator):
         return iterator(dataset, batch_size=batch_size, shuffle=shuffle, **kwargs)
     own = isinstance(dataset, RowDataset)

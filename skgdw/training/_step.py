@@ -188,12 +188,24 @@ class MetaStep:
                 return trial._weight_gradient(X, logits, logit_grad, first, meta_batch, start)[0]
 
     def check_wide(self, logits: Tensor, X: Any, start: _Start) -> None:
-        """Raise if passes in double precision are others, as where they draw other numbers."""
+        """Raise if passes in double precision are none, or give other logits.
+
+        Parameters that grow by a little twice must change the logits twice alike; a module that
+        rounds to single precision somewhere inside changes them by steps.
+        """
+        own = self.stateless.parameters
         with torch.no_grad():
-            wide = self._wide_logits(self.stateless.parameters, X, start)
+            z, once, twice = (
+                self._wide_logits(
+                    {name: p.double() * (1 + k * 1e-8) for name, p in own.items()}, X, start
+                )
+                for k in range(3)
+            )
         eps = self.stateless.precision.eps or torch.finfo(logits.dtype).eps
-        if (wide - logits).norm() > 3 * eps**0.5 * wide.norm():
+        if (z - logits).norm() > 3 * eps**0.5 * z.norm():
             raise RuntimeError("its passes in double precision give other logits")
+        if z.dtype != torch.float64 or (twice - 2 * once + z).norm() > 0.1 * (twice - z).norm():
+            raise RuntimeError("it rounds to single precision inside")
 
     def _start(self) -> _Start:
         self.stateless.refresh()
@@ -241,11 +253,10 @@ class MetaStep:
 
     def teach(self, first: Tensor, weight_grad: Tensor) -> None:
         """Step the weighting net down the gradient that reaches it through its output."""
-        groups = self.weight_net_optimizer.param_groups
-        learns = [p for group in groups for p in group["params"] if p.requires_grad]
-        pulls = torch.autograd.grad(first, learns, weight_grad.sum(dim=1), allow_unused=True)
-        for parameter, pull in zip(learns, pulls, strict=True):
-            parameter.grad = pull
+        if not first.requires_grad:  # a weighting net that is frozen
+            return
+        forget_gradients(self.weight_net_optimizer)
+        first.backward(weight_grad.sum(dim=1))
         self.weight_net_optimizer.step()
 
     def second_stage(self, losses: Tensor, first: Tensor, weight_grad: Tensor) -> Tensor:

@@ -75,7 +75,7 @@ def test_what_was_asked_for_is_taken_silently_where_it_works(requested):
 def test_double_backward_is_the_first_choice_for_linear_layers():
     attempt = Attempt(FORWARD, UNROLLED)
     assert choose_meta_gradient("auto", attempt, LINEAR) == UNROLLED
-    assert attempt.tried == [UNROLLED]
+    assert attempt.tried == [UNROLLED, FORWARD]
     assert choose_meta_gradient("forward", attempt, LINEAR) == FORWARD
     mixed = nn.Sequential(*LINEAR, nn.LayerNorm(2))
     assert choose_meta_gradient("auto", attempt, mixed) == FORWARD
