@@ -127,9 +127,10 @@ def _arguments(factory: Any) -> list[str] | None:
 
 def _fault_of_part(net: Any, part: str) -> str | None:
     prefix = f"{part}__"
-    taken = net.get_params_for(part)  # a subclass may keep some for itself
     names = [name.removeprefix(prefix) for name in vars(net) if name.startswith(prefix)]
-    names = [name for name in names if name in taken]
+    if names:
+        taken = net.get_params_for(part)  # a subclass may keep some for itself
+        names = [name for name in names if name in taken]
     if part == "dataset":
         names = [name for name in names if taken[name] is not None]
     if not names:

