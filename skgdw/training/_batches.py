@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
 
 _CPU = torch.device("cpu")
 
-# What rows of several small batches are gathered into: a call then costs more than its bytes.
-_BYTES_AT_ONCE = 2**20
+# What several small batches are gathered into: a call then costs more than its bytes.
+_BYTES_AT_ONCE, _BATCHES_AT_ONCE = 2**20, 32
 
 # Share of a device's free memory that training rows may take.
 _SHARE_OF_DEVICE = 0.5
@@ -207,7 +207,8 @@ class RowLoader:
         torch.empty((), dtype=torch.int64).random_(generator=self.batches.generator)
         batches = iter(self.batches)
         row_bytes = max(self.dataset.n_bytes() // max(len(self.dataset), 1), 1)
-        at_once = max(_BYTES_AT_ONCE // (row_bytes * self.batches.batch_size), 1)
+        fitting = _BYTES_AT_ONCE // (row_bytes * self.batches.batch_size)
+        at_once = min(max(fitting, 1), _BATCHES_AT_ONCE)
         while some := list(islice(batches, at_once)):
             yield from self.dataset[torch.cat(some)].split([len(rows) for rows in some])
 
