@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -56,9 +57,13 @@ class _State:
 
 def listens(callback: Any, method_name: str) -> bool:
     """Tell whether a callback does anything then; most hear nothing of single batches."""
-    if method_name in vars(callback):
-        return True
-    return getattr(type(callback), method_name) is not getattr(Callback, method_name, None)
+    kind: Hashable = type(callback)
+    return method_name in vars(callback) or _overrides(kind, method_name)
+
+
+@cache
+def _overrides(kind: Any, method_name: str) -> bool:
+    return getattr(kind, method_name) is not getattr(Callback, method_name, None)
 
 
 class SklearnNet(SavingNet, NeuralNetClassifier):

@@ -237,9 +237,11 @@ class WeightedNet(SklearnNet):
 
     def _on_device(self, batch: Any) -> tuple[Any, Tensor]:
         X, y = unpack_data(batch)
-        X = to_device(X, self.device)
-        X = channels_last(X) if self._running.channels_last else X
-        return X, to_device(y, self.device)
+        device = self.device
+        if device is not None:
+            X = X.to(device) if isinstance(X, Tensor) else to_device(X, device)
+            y = y.to(device) if isinstance(y, Tensor) else to_device(y, device)
+        return channels_last(X) if self._running.channels_last else X, y
 
     def first_rows(self, rows: Rows, part: str, n: int) -> tuple[Any, Tensor]:
         """Return the first n rows as a batch on the device."""
