@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -57,7 +57,7 @@ class _State:
 
 def listens(callback: Any, method_name: str) -> bool:
     """Tell whether a callback does anything then; most hear nothing of single batches."""
-    kind: Hashable = type(callback)
+    kind: Any = type(callback)
     return method_name in vars(callback) or _overrides(kind, method_name)
 
 
