@@ -171,9 +171,15 @@ class WeightedNet(SklearnNet):
                 "Correct the one of another type."
             ) from error
         check_optimizer(optimizer)
+        groups = {str(index): group for index, group in enumerate(optimizer.param_groups)}
         for key, value in of_groups.items():
-            _, index, option = key.split("__", 2)
-            optimizer.param_groups[int(index)][option] = value
+            index, _, option = key.removeprefix("param_groups__").partition("__")
+            if option not in groups.get(index, ()):
+                raise ValueError(
+                    f"`{name}__param_groups__...` must name a group, {', '.join(groups)}, and a "
+                    f"setting that it has; got `{name}__{key}`."
+                )
+            groups[index][option] = value
         return optimizer
 
     def _may_fuse(self, options: dict[str, Any]) -> bool:

@@ -114,6 +114,12 @@ def test_settings_of_parameter_groups_by_the_names_of_skorch():
     assert net.fit(*DATA).optimizer_.param_groups[0]["lr"] == 0.5
 
 
+@pytest.mark.parametrize("setting", ["9__lr", "0__rate", "first"])
+def test_settings_of_groups_that_are_not_there(setting):
+    with pytest.raises(ValueError, match="must name a group, 0, and a setting that it has; got"):
+        quick("auto", **{f"optimizer__param_groups__{setting}": 0.5}).fit(*DATA)
+
+
 @pytest.mark.parametrize("part", ["iterator_train", "iterator_valid", "iterator_meta"])
 def test_loaders_with_settings_and_generators_of_the_users(part):
     loader = functools.partial(torch.utils.data.DataLoader, num_workers=0)
@@ -155,5 +161,6 @@ def test_a_wrapper_may_take_more_than_what_it_wraps():
 def test_switches_that_change_nothing_are_taken():
     schedule = [("mine", LRScheduler("StepLR", step_size=1))]
     net = quick("auto", callbacks=schedule, callbacks__lr_schedule=None, dataset__length=None)
-    net.fit(*DATA)
-    assert [name for name, _ in net.callbacks_].count("lr_schedule") <= 1
+    names = dict(net.fit(*DATA).callbacks_)
+    assert "mine" in names
+    assert names.get("lr_schedule") is None
