@@ -61,6 +61,10 @@ class GDWClassifier(WeightedNet):
     meta_size : float or int, default=0.1
         Share or number of rows taken out of the training set, balanced over the classes, where no
         meta set is given.
+    balance_meta : bool, default=True
+        Whether meta batches hold every class equally often: rows of classes with fewer meta rows
+        come more often. Where ``iterator_meta`` does not shuffle, or has a sampler of its own, rows
+        come as they do there.
     weight_net : torch module or its class, default=WeightNet
         Maps losses (n,) to weights (n,) in (0, 1). ``weight_net__hidden=100``.
     weight_net_optimizer : torch optimizer class, default=torch.optim.Adam
@@ -162,6 +166,7 @@ class GDWClassifier(WeightedNet):
         precision: str = "float32",
         cuda_graph: bool = False,
         meta_size: float = 0.1,
+        balance_meta: bool = True,
         weight_net: Any = WeightNet,
         weight_net_optimizer: Any = torch.optim.Adam,
         iterator_meta: Any = DataLoader,
@@ -186,6 +191,7 @@ class GDWClassifier(WeightedNet):
         self.precision = precision
         self.cuda_graph = cuda_graph
         self.meta_size = meta_size
+        self.balance_meta = balance_meta
         self.weight_net = weight_net
         self.weight_net_optimizer = weight_net_optimizer
         self.iterator_meta = iterator_meta

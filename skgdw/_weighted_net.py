@@ -217,8 +217,15 @@ class WeightedNet(SklearnNet):
             "batch_size": min(self.batch_rows("meta"), len(meta.rows)),
         }
         dataset = self.get_dataset(meta.X, meta.y)
-        device = torch.device(self.device or "cpu")
-        return make_loader(self.iterator_meta, dataset, endless=True, device=device, **options)
+        has_codes = self.balance_meta and meta.y is not None
+        return make_loader(
+            self.iterator_meta,
+            dataset,
+            balance=torch.as_tensor(meta.y) if has_codes else None,
+            endless=True,
+            device=torch.device(self.device or "cpu"),
+            **options,
+        )
 
     def meta_batches(self, meta: Rows) -> Iterator[tuple[Any, Tensor]]:
         """Return meta batches without end, on the device."""

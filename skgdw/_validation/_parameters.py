@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 
@@ -45,8 +46,10 @@ def check_parameters(estimator: Any, choices: Mapping[str, Collection[str]]) -> 
         in_kind = isinstance(value, kind) and not isinstance(value, bool)
         if not (in_kind and math.isfinite(value) and (value >= low if closed else value > low)):
             faults.append(f"`{name}` must be {rule}; got {value!r}.")
-    if not isinstance(estimator.cuda_graph, bool):
-        faults.append(f"`cuda_graph` must be True or False; got {estimator.cuda_graph!r}.")
+    for name in ("cuda_graph", "balance_meta"):
+        value = getattr(estimator, name)
+        if not isinstance(value, bool | np.bool_):
+            faults.append(f"`{name}` must be True or False; got {value!r}.")
     share = estimator.min_gradient_share
     if isinstance(share, bool) or not (isinstance(share, Real) and 0 <= float(share) <= 1):
         faults.append(f"`min_gradient_share` must be a number in [0, 1]; got {share!r}.")

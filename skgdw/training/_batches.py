@@ -12,7 +12,7 @@ from skorch.dataset import Dataset as SkorchDataset
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from skgdw.training._index_batches import ListBatches, RowBatches
+from skgdw.training._index_batches import ListBatches, RowBatches, make_passes
 
 _CPU = torch.device("cpu")
 
@@ -122,18 +122,23 @@ class RowLoader:
     dataset : RowDataset
     batches : RowBatches
         Indices on the device of the dataset.
+    generator : torch.Generator
+        Source of their orders.
     """
 
-    def __init__(self, dataset: RowDataset, batches: RowBatches) -> None:
+    def __init__(
+        self, dataset: RowDataset, batches: RowBatches, generator: torch.Generator
+    ) -> None:
         self.dataset = dataset
         self.batches = batches
+        self.generator = generator
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[Batch]:
         # A DataLoader draws a seed for its workers first: the orders are to be the same.
-        torch.empty((), dtype=torch.int64).random_(generator=self.batches.generator)
+        torch.empty((), dtype=torch.int64).random_(generator=self.generator)
         batches = iter(self.batches)
         row_bytes = max(self.dataset.n_bytes() // max(len(self.dataset), 1), 1)
         fitting = _BYTES_AT_ONCE // (row_bytes * self.batches.batch_size)
@@ -178,6 +183,7 @@ def make_loader(
     batch_size: int,
     shuffle: bool,
     generator: torch.Generator,
+    balance: Tensor | None = None,
     endless: bool = False,
     device: torch.device = _CPU,
     **kwargs: Any,
@@ -185,8 +191,9 @@ def make_loader(
     """Return an iterable of the dataset's batches.
 
     A `RowDataset` is read a whole batch at a time, and without a DataLoader where none of its
-    options is used: it is then placed on `device` once, for many passes. What the user decides in
-    `kwargs` (workers, sampler, collate function, dropping the last batch) is left to the
+    options is used: it is then placed on `device` once, for many passes. Shuffled passes hold the
+    classes equally often where `balance` gives the rows' codes. What the user decides in `kwargs`
+    (workers, sampler, collate function, dropping the last batch) is left to the
     DataLoader, and an iterator class that is none gets what skorch would give it.
     """
     if isinstance(iterator, partial) and _is_data_loader(iterator.func) and not iterator.args:
@@ -197,15 +204,9 @@ def make_loader(
     own = isinstance(dataset, RowDataset)
     if own and iterator is DataLoader and all(value is None for value in kwargs.values()):
         placed = _place(dataset, device)
-        batches = RowBatches(
-            len(placed),
-            batch_size,
-            shuffle=shuffle,
-            generator=generator,
-            endless=endless,
-            device=placed.y.device,
-        )
-        return RowLoader(placed, batches)
+        passes = make_passes(len(placed), shuffle=shuffle, generator=generator, balance=balance)
+        batches = RowBatches(passes, batch_size, endless=endless, device=placed.y.device)
+        return RowLoader(placed, batches, generator)
     loader: Any = iterator
     # The generator also feeds the loader's base seed, which else comes from the global state.
     kwargs.setdefault("generator", generator)
@@ -223,7 +224,8 @@ def make_loader(
     if kwargs.get("drop_last"):
         return loader(dataset, batch_size=batch_size, shuffle=shuffle, **kwargs)
     kwargs.pop("drop_last", None)
-    batches = RowBatches(
-        len(dataset), batch_size, shuffle=shuffle, generator=kwargs["generator"], endless=endless
+    passes = make_passes(
+        len(dataset), shuffle=shuffle, generator=kwargs["generator"], balance=balance
     )
+    batches = RowBatches(passes, batch_size, endless=endless)
     return loader(dataset, batch_sampler=batches if own else ListBatches(batches), **kwargs)

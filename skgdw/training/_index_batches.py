@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -10,6 +11,95 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 _CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class InOrder:
+    """Passes over n rows as they stand."""
+
+    n: int
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __call__(self) -> Tensor:
+        """Return the rows of the next pass."""
+        return torch.arange(self.n)
+
+
+@dataclass(frozen=True)
+class Shuffled:
+    """Passes over n rows, each in an order of its own."""
+
+    n: int
+    generator: torch.Generator
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __call__(self) -> Tensor:
+        """Return the rows of the next pass."""
+        return torch.randperm(self.n, generator=self.generator)
+
+
+class Balanced:
+    """Shuffled passes in which every class comes as often as the largest.
+
+    Rows of smaller classes come again, each as often as the others of its class or once more.
+
+    Parameters
+    ----------
+    codes : Tensor of shape (n,)
+        Class codes of the rows.
+    generator : torch.Generator
+        Source of the orders.
+    """
+
+    def __init__(self, codes: Tensor, generator: torch.Generator) -> None:
+        self.codes, self.generator = codes, generator
+        counts = class_counts(codes)
+        starts = counts.cumsum(0) - counts
+        # Where, among the rows sorted by class, each place of a pass is found.
+        self.places = (starts[:, None] + torch.arange(int(counts.max())) % counts[:, None]).ravel()
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __call__(self) -> Tensor:
+        """Return the rows of the next pass."""
+        # Within a class the order of this pass tells which rows come once more.
+        rows = torch.randperm(len(self.codes), generator=self.generator)
+        rows = rows[self.codes[rows].argsort(stable=True)][self.places]
+        return rows[torch.randperm(len(rows), generator=self.generator)]
+
+
+def class_counts(codes: Tensor) -> Tensor:
+    """Count the rows of each class that has some."""
+    counts = torch.bincount(codes)
+    return counts[counts > 0]
+
+
+def make_passes(
+    n: int, *, shuffle: bool, generator: torch.Generator, balance: Tensor | None = None
+) -> InOrder | Shuffled | Balanced:
+    """Return what gives the rows of one pass after another.
+
+    Parameters
+    ----------
+    n : int
+        Number of rows.
+    shuffle : bool
+        Whether each pass has an order of its own.
+    generator : torch.Generator
+        Source of the orders.
+    balance : Tensor of shape (n,), optional
+        Class codes of the rows, where shuffled passes are to hold every class equally often.
+    """
+    if not shuffle:
+        return InOrder(n)
+    if balance is None or len(class_counts(balance).unique()) == 1:
+        return Shuffled(n, generator)
+    return Balanced(balance, generator)
 
 
 class RowBatches(Sampler[Tensor]):
@@ -21,14 +111,10 @@ class RowBatches(Sampler[Tensor]):
 
     Parameters
     ----------
-    n : int
-        Number of rows.
+    passes : InOrder, Shuffled or Balanced
+        Gives the rows of one pass after another.
     batch_size : int
-        Rows a batch.
-    shuffle : bool
-        Whether each pass has an order of its own.
-    generator : torch.Generator
-        Source of the orders.
+        Rows a batch, at most those of a pass.
     endless : bool, default=False
         Whether passes follow one another without end.
     device : torch.device, default=cpu
@@ -37,27 +123,20 @@ class RowBatches(Sampler[Tensor]):
 
     def __init__(
         self,
-        n: int,
+        passes: InOrder | Shuffled | Balanced,
         batch_size: int,
         *,
-        shuffle: bool,
-        generator: torch.Generator,
         endless: bool = False,
         device: torch.device = _CPU,
     ) -> None:
-        self.n = n
-        self.batch_size = min(batch_size, n)
-        self.shuffle = shuffle
-        self.generator = generator
+        self.passes = passes
+        self.n = len(passes)
+        self.batch_size = min(batch_size, self.n)
         self.endless = endless
         self.device = device
 
     def _order(self) -> Tensor:
-        if self.shuffle:
-            order = torch.randperm(self.n, generator=self.generator)
-        else:
-            order = torch.arange(self.n)
-        return order.to(self.device)
+        return self.passes().to(self.device)
 
     def _cuts(self) -> list[int]:
         cuts = [*range(0, self.n, self.batch_size), self.n]

@@ -6,7 +6,7 @@ import hypothesis.strategies as st
 import torch
 from hypothesis import given
 
-from skgdw.training._index_batches import RowBatches
+from skgdw.training._index_batches import RowBatches, make_passes
 
 sizes = st.integers(1, 60)
 batch_sizes = st.integers(1, 20)
@@ -14,7 +14,8 @@ batch_sizes = st.integers(1, 20)
 
 def batches_of(n, batch_size, *, shuffle=True, seed=0, endless=False):
     generator = torch.Generator().manual_seed(seed)
-    return RowBatches(n, batch_size, shuffle=shuffle, generator=generator, endless=endless)
+    passes = make_passes(n, shuffle=shuffle, generator=generator)
+    return RowBatches(passes, batch_size, endless=endless)
 
 
 @given(sizes, batch_sizes, st.booleans())
