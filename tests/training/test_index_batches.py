@@ -70,3 +70,61 @@ def test_each_pass_has_an_order_of_its_own_and_the_seed_decides():
 def test_trailing_single_row_joins_the_batch_before():
     batches = batches_of(9, 4, shuffle=False)
     assert [batch.tolist() for batch in batches] == [[0, 1, 2, 3], [4, 5, 6, 7, 8]]
+
+
+codes = st.lists(st.integers(0, 4), min_size=1, max_size=40).map(torch.tensor)
+
+
+def passes_over(codes, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return make_passes(len(codes), shuffle=True, generator=generator, balance=codes)
+
+
+@given(codes)
+def test_balanced_passes_hold_every_class_equally_often_and_every_row(codes):
+    passes = passes_over(codes)
+    largest = int(torch.bincount(codes).max())
+    for _ in range(2):
+        rows = passes()
+        assert len(rows) == len(passes)
+        assert set(torch.bincount(codes[rows]).tolist()) - {0} == {largest}
+        times = torch.bincount(rows, minlength=len(codes))
+        for code in set(codes.tolist()):
+            of_class = times[codes == code]
+            assert of_class.min() >= 1
+            assert of_class.max() - of_class.min() <= 1
+
+
+def test_rows_that_come_once_more_change_from_pass_to_pass():
+    codes = torch.tensor([0] * 5 + [1] * 3)
+    passes = passes_over(codes)
+    drawn = torch.stack([torch.bincount(passes(), minlength=8)[5:] for _ in range(300)])
+    assert torch.equal(drawn.unique(), torch.tensor([1, 2]))
+    # Two of three rows come twice: each of them in two thirds of the passes, up to 4 sigma.
+    assert (drawn.float().mean(dim=0) - 5 / 3).abs().max() < 4 * (2 / 9 / 300) ** 0.5
+
+
+def test_balanced_orders_mix_the_classes_and_follow_the_seed():
+    codes = torch.tensor([0] * 30 + [1] * 10)
+    first, again, other = passes_over(codes), passes_over(codes), passes_over(codes, seed=1)
+    order = first()
+    assert torch.equal(order, again())
+    assert not torch.equal(order, other())
+    assert not torch.equal(order, first())
+    assert 0 < codes[order[:30]].sum() < 30
+
+
+@given(st.integers(1, 5), st.integers(1, 6))
+def test_even_classes_are_shuffled_as_without_balance(n_classes, n_each):
+    codes = torch.arange(n_classes).repeat(n_each)
+    plain = make_passes(
+        len(codes), shuffle=True, generator=torch.Generator().manual_seed(0), balance=None
+    )
+    assert torch.equal(passes_over(codes)(), plain())
+
+
+def test_rows_in_order_are_not_balanced():
+    passes = make_passes(
+        3, shuffle=False, generator=torch.Generator(), balance=torch.tensor([0, 0, 1])
+    )
+    assert passes().tolist() == [0, 1, 2]
