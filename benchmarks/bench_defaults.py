@@ -4,6 +4,7 @@ Writes one JSON line for each (data set, noise, method, seed) into --out and ski
 there already, so that a stopped run goes on; then prints the table of means.
 
 usage: bench_defaults.py [NAME ...] [--data DIR] [--seeds N] [--out FILE] [--methods METHOD ...]
+                         [--noises NOISE ...]
 
 DIR holds letter.npz and shuttle.npz (X, y); digits come with scikit-learn.
 """
@@ -107,6 +108,7 @@ def main():
     parser.add_argument("--data", type=Path, default=Path())
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--methods", nargs="+", default=[SCIKIT, *METHODS], metavar="METHOD")
+    parser.add_argument("--noises", nargs="+", default=NOISES, choices=NOISES)
     parser.add_argument("--out", type=Path, default=Path("bench_defaults.jsonl"))
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
@@ -119,7 +121,7 @@ def main():
     done = {(r["data"], r["noise"], r["method"], r["seed"]) for r in rows}
     for name in args.names:
         for seed in range(args.seeds):
-            for noise in NOISES:
+            for noise in args.noises:
                 for method in args.methods:
                     is_done = (name, noise, method, seed) in done
                     if is_done or (method == SCIKIT and noise != "none"):

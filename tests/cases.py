@@ -120,6 +120,17 @@ def conv_net() -> nn.Module:
     )
 
 
+class Cosine(nn.Module):
+    """A function that forward mode along the recorded graph does not know."""
+
+    def forward(self, X: Tensor) -> Tensor:
+        return torch.cos(X)
+
+
+def unknown_net() -> nn.Module:
+    return nn.Sequential(nn.Linear(4, 6), Cosine(), nn.Linear(6, N_CLASSES))
+
+
 def dropout_net() -> nn.Module:
     return nn.Sequential(
         nn.Linear(4, 8), nn.Tanh(), nn.Dropout(0.5), nn.Linear(8, 6), nn.Tanh(), nn.Linear(6, 3)
@@ -161,6 +172,7 @@ class Case(NamedTuple):
 CASES = {
     "tanh": Case(tanh_mlp),
     "relu": Case(relu_mlp, kinks=True),
+    "unknown": Case(unknown_net),
     "conv_batchnorm": Case(conv_net, (1, 6, 6), kinks=True),
     "running_mean": Case(RunningNet),
     "dropout": Case(dropout_net, draws=True),

@@ -94,7 +94,7 @@ def test_estimator_retraces_the_reference_steps(meta_gradient):
         ReferenceNet, meta_lr=100 / 48, meta_gradient=meta_gradient, callbacks=[("start", start)]
     )
     clf.fit(X, y, X_meta, y_meta)
-    assert clf.meta_gradient_ == {"auto": "unrolled"}.get(meta_gradient, meta_gradient)
+    assert clf.meta_gradient_ == {"auto": "forward"}.get(meta_gradient, meta_gradient)
     last = oracles.REFERENCE_STEPS - 1
     atol = 1e-5
     for part, name in ((clf.module_, "param"), (clf.weight_net_, "weightnet")):

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from skgdw.functional._recorded import recorded_derivative
+
 Params = Mapping[str, Tensor]
 LogitsOf = Callable[[Params], Tensor]
 
@@ -77,8 +79,10 @@ def directional_derivative(
         the dtype (off by about 1e-7 in float64; in float32 by 0.1 to 0.5 % in small networks, and
         by 0.5 to 9 % in a deep ReLU network: give `wide_logits`).
     logits : Tensor of shape (n, c), optional
-        ``train_logits(params)`` where the caller has them, which saves "difference" a pass. They
-        must be what a pass without a graph gives, to the last bits.
+        ``train_logits(params)`` where the caller has them. "forward" then goes along their graph,
+        if they have one and it holds nothing but the usual operations of multilayer perceptrons
+        and convolutional networks, instead of calling `train_logits`. "difference" is saved a pass
+        by them; it needs what a pass without a graph gives, to the last bits.
     wide_logits : callable, optional
         `train_logits` for parameters in float64, which "difference" then takes both its passes
         from.
@@ -107,7 +111,8 @@ def directional_derivative(
             "Double backward has no directional derivative: see `weight_gradient`."
         )
     if method == "forward":
-        return _forward(train_logits, params, tangent)
+        recorded = None if logits is None else recorded_derivative(logits, params, tangent)
+        return _forward(train_logits, params, tangent) if recorded is None else recorded
     if wide_logits is None:
         return _difference(train_logits, params, tangent, logits)
     dtype = next(iter(params.values())).dtype

@@ -187,7 +187,8 @@ def weight_gradient(
         definition.
     logits : Tensor of shape (n, c), optional
         ``train_logits(params)`` with its graph, where the caller has it already. The look-ahead
-        goes back through it, and "difference" starts from its values.
+        goes back through it, "forward" along it where it can, and "difference" starts from its
+        values.
     wide_logits : callable, optional
         `train_logits` for float64 parameters, see `directional_derivative`.
     is_tried : bool, default=False
@@ -209,9 +210,9 @@ def weight_gradient(
     Notes
     -----
     Cost beside the training forward: one backward (the look-ahead), a forward and a backward
-    of the meta batch, and one forward-mode pass ("forward", three forwards' work), one forward or
-    two in double precision ("difference"), or one backward through the look-ahead's backward
-    ("unrolled").
+    of the meta batch, and one forward-mode pass ("forward": two forwards' work along the graph of
+    `logits`, else three), one forward or two in double precision ("difference"), or one backward
+    through the look-ahead's backward ("unrolled").
 
     References
     ----------

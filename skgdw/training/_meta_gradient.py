@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -69,16 +69,6 @@ _FALLBACKS["auto"] = _FALLBACKS["forward"]
 
 META_GRADIENTS = tuple(_FALLBACKS)
 
-_UNROLLED = MetaGradient("unrolled")
-
-
-def _is_linear_in_parts(module: nn.Module) -> bool:
-    """Tell whether all parameters are those of linear layers."""
-    holders = [
-        part for part in module.modules() if any(True for _ in part.parameters(recurse=False))
-    ]
-    return all(isinstance(part, nn.Linear) for part in holders)
-
 
 def choose_meta_gradient(
     requested: str,
@@ -88,9 +78,6 @@ def choose_meta_gradient(
     eps: float | None = None,
 ) -> MetaGradient:
     """Return the first way that works, starting from the requested one.
-
-    "auto" starts from forward mode, but for networks of linear layers from double backward, which
-    is the quicker there: it needs no training pass of its own.
 
     Parameters
     ----------
@@ -104,9 +91,6 @@ def choose_meta_gradient(
         Relative rounding error of the module's passes, where not that of the gradient's dtype.
     """
     module_name = type(module).__name__
-    if requested == "auto" and _is_linear_in_parts(module) and _agree(attempt, eps):
-        logger.debug("meta gradient of %s: %s (asked for %r)", module_name, _UNROLLED, requested)
-        return _UNROLLED
     refusals = []
     ways = _FALLBACKS[requested]
     for way in ways:
@@ -155,13 +139,6 @@ def _check_backward_agrees(
             "its forward-mode derivative is not that of its backward; does it stop the gradient "
             "with torch.no_grad?"
         )
-
-
-def _agree(attempt: Callable[[MetaGradient], Tensor], eps: float | None) -> bool:
-    """Tell whether double backward works and gives what forward mode gives."""
-    with suppress(Exception):  # only speed is in question
-        return _is_close(attempt(_UNROLLED), attempt(MetaGradient("forward")), eps)
-    return False
 
 
 def _is_close(one: Tensor, other: Tensor, eps: float | None) -> bool:

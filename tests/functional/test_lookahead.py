@@ -162,8 +162,9 @@ def test_logits_may_be_given(name, method):
     expected = on.gradient(method)[0]
     on.train_logits, plain = lambda p: calls.append(1) or plain(p), on.train_logits
     given = on.gradient(method, logits=on.logits)[0]
-    assert len(calls) == {"forward": 1, "difference": 1, "unrolled": 0}[method]
-    assert torch.equal(given, expected)
+    # Forward mode goes along their graph.
+    assert len(calls) == {"forward": 0, "difference": 1, "unrolled": 0}[method]
+    assert_close(given, expected, 1e-12 if method == "forward" else 0.0)
     on.logits.sum().backward()  # the graph is still there for the real step
 
 

@@ -12,7 +12,8 @@ from skgdw.training import PlainStep, RandomStream
 # Passes forward over the training and over the meta rows, forward-mode passes among the former;
 # walks back through the module, and through the weighting net.
 COSTS = {
-    "forward": {"train": 2, "dual": 1, "meta": 1, "back": 3, "teach": 1},
+    # Along the graph of the live pass.
+    "forward": {"train": 1, "dual": 0, "meta": 1, "back": 3, "teach": 1},
     "difference": {"train": 3, "dual": 0, "meta": 1, "back": 3, "teach": 1},
     # The third walk back goes on through the look-ahead's own.
     "unrolled": {"train": 1, "dual": 0, "meta": 1, "back": 4, "teach": 1},
@@ -57,6 +58,13 @@ def test_passes_of_a_step_with_a_meta_batch(start, count, method, weighting):
     count.watch(training)
     for _ in range(2):
         assert count(training) == COSTS[method]
+
+
+@pytest.mark.parametrize("weighting", ["class", "instance", "network"])
+def test_where_the_graph_is_not_known_forward_mode_makes_its_own_pass(start, count, weighting):
+    training = start(CASES["unknown"], method="forward", weighting=weighting)
+    count.watch(training)
+    assert count(training) == COSTS["forward"] | {"train": 2, "dual": 1}
 
 
 def test_passes_of_the_steps_between(start, count):
