@@ -52,7 +52,7 @@ class GDWClassifier(WeightedNet):
     meta_gradient : {"auto", "forward", "difference", "unrolled"}, default="auto"
         How the meta gradient is computed: forward-mode differentiation, finite differences, or
         double backward. "auto" takes the first of forward, unrolled and difference that the module
-        can do; unrolled first where only linear layers have parameters; see ``meta_gradient_``.
+        can do; see ``meta_gradient_``.
     precision : {"float32", "bf16"}, default="float32"
         "bf16" trains the module's passes under autocast; logits and weights stay in float32.
     cuda_graph : bool, default=False
