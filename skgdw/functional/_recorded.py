@@ -9,7 +9,7 @@ numbers.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -38,11 +38,13 @@ def recorded_derivative(
     Tensor of shape (n, c) or None
         The directional derivative; None where the graph holds an operation that is not known.
     """
-    edges = {name: torch.autograd.graph.get_gradient_edge(value) for name, value in params.items()}
-    if logits.output_nr or any(edge.output_nr for edge in edges.values()):
+    if logits.output_nr or any(value.output_nr for value in params.values()):
         return None
-    known: dict[Any, Tangent] = {edge.node: tangent[name] for name, edge in edges.items()}
-    plan = _plan(logits.grad_fn, known)
+    starts = {id(params[name]): along for name, along in tangent.items()}
+    known: dict[Any, Tangent] = {
+        value.grad_fn: tangent[name] for name, value in params.items() if not value.is_leaf
+    }
+    plan = _plan(logits.grad_fn, known, starts)
     if plan is None:
         return None
     left = Counter(f for _, inputs, _ in plan for f in inputs)
@@ -59,8 +61,18 @@ def recorded_derivative(
     return known[logits.grad_fn]
 
 
-def _plan(last: Any, starts: Collection[Any]) -> list[tuple[Any, list[Any], Rule]] | None:
+def _plan(
+    last: Any, known: dict[Any, Tangent], starts: Mapping[int, Tensor]
+) -> list[tuple[Any, list[Any], Rule]] | None:
     """Find the nodes that tangents pass through, each after its inputs.
+
+    Parameters
+    ----------
+    last : node
+    known : dict of node to Tensor
+        Tangents where the graph goes on before the parameters; gets those of the leaves.
+    starts : mapping of int to Tensor
+        Tangents by the identity of the parameter.
 
     Returns
     -------
@@ -69,7 +81,7 @@ def _plan(last: Any, starts: Collection[Any]) -> list[tuple[Any, list[Any], Rule
         another than the first output of one before it, or where no tangent reaches the last.
     """
     plan = []
-    reached, met = set(starts), set(starts)
+    reached, met = set(known), set(known)
     ready: list[tuple[Any, Any]] = [(last, None)]
     while ready:
         node, before = ready.pop()
@@ -77,6 +89,10 @@ def _plan(last: Any, starts: Collection[Any]) -> list[tuple[Any, list[Any], Rule
             if node is not None and node not in met:
                 met.add(node)
                 before = node.next_functions
+                leaf = None if before else id(getattr(node, "variable", None))
+                if leaf in starts:
+                    known[node] = starts[leaf]
+                    reached.add(node)
                 ready.append((node, before))
                 ready += [(f, None) for f, _ in before]
         elif any(f in reached for f, _ in before):
@@ -85,7 +101,7 @@ def _plan(last: Any, starts: Collection[Any]) -> list[tuple[Any, list[Any], Rule
             if rule is None or any(place for f, place in before if f in reached):
                 return None
             plan.append((node, [f if f in reached else None for f, _ in before], rule))
-    return plan if last in reached and last not in starts else None
+    return plan if plan and plan[-1][0] is last else None
 
 
 def _shape(node: Any) -> tuple[int, ...]:
