@@ -89,7 +89,7 @@ def _plan(
             if node is not None and node not in met:
                 met.add(node)
                 before = node.next_functions
-                leaf = None if before else id(getattr(node, "variable", None))
+                leaf = 0 if before else id(getattr(node, "variable", None))
                 if leaf in starts:
                     known[node] = starts[leaf]
                     reached.add(node)
