@@ -62,9 +62,9 @@ class GDWClassifier(WeightedNet):
         Share or number of rows taken out of the training set, balanced over the classes, where no
         meta set is given.
     balance_meta : bool, default=True
-        Whether meta batches hold every class equally often: rows of classes with fewer meta rows
-        come more often. Rows come as they are where ``iterator_meta`` does not shuffle or has a
-        sampler of its own, and where a Dataset holds the labels itself.
+        Whether every class of an uneven meta set is drawn equally often, so that rows of classes
+        with fewer come more often. Rows come as they are where ``iterator_meta`` does not shuffle,
+        has a sampler of its own or is no DataLoader, and where a Dataset holds the labels itself.
     weight_net : torch module or its class, default=WeightNet
         Maps losses (n,) to weights (n,) in (0, 1). ``weight_net__hidden=100``.
     weight_net_optimizer : torch optimizer class, default=torch.optim.Adam

@@ -32,10 +32,9 @@ def meta_labels(data, **params):
 
 
 def test_classes_with_few_meta_rows_come_as_often_as_the_others():
-    codes = meta_labels(UNEVEN, iterator_meta__batch_size=6, batch_size=8)
-    # Passes of four rows a class, two batches each.
-    for one in codes[: len(codes) // 2 * 2].reshape(-1, 12):
-        assert np.bincount(one).tolist() == [4, 4, 4]
+    # Passes of three rows a class.
+    for one in meta_labels(UNEVEN, iterator_meta__batch_size=9, batch_size=8):
+        assert np.bincount(one).tolist() == [3, 3, 3]
 
 
 @pytest.mark.parametrize(
@@ -53,8 +52,17 @@ def test_rows_come_as_they_are_where_they_are_not_to_be_balanced(params):
         assert np.bincount(one).tolist() == [4, 4, 1]
 
 
-def test_batches_hold_no_more_rows_than_the_meta_set():
-    assert meta_labels(UNEVEN).shape[1] == len(FEW)
+@pytest.mark.parametrize("size", [-1, 100])
+def test_the_largest_batch_is_one_balanced_pass(size):
+    codes = meta_labels(UNEVEN, iterator_meta__batch_size=size, batch_size=8)
+    assert codes.shape[1] == 9
+    assert {tuple(np.bincount(one)) for one in codes} == {(3, 3, 3)}
+
+
+def test_dropping_short_batches_where_there_are_none_changes_nothing():
+    options = {"iterator_meta__batch_size": 6, "batch_size": 8}
+    found = [meta_labels(UNEVEN, **options, iterator_meta__drop_last=v) for v in (True, False)]
+    assert np.array_equal(*found)
 
 
 class Pairs(Dataset):
@@ -73,7 +81,7 @@ class Pairs(Dataset):
 def test_meta_rows_in_a_dataset_are_balanced_by_their_labels():
     data = (Pairs(X, Y), Y, Pairs(*UNEVEN[2:]), UNEVEN[3])
     codes = meta_labels(data, iterator_meta__batch_size=6, batch_size=8)
-    assert np.bincount(codes[:2].ravel()).tolist() == [4, 4, 4]
+    assert np.bincount(codes[0]).tolist() == [2, 2, 2]
 
 
 def test_labels_inside_a_dataset_are_not_read_ahead():
@@ -101,10 +109,10 @@ def test_a_mask_and_partial_fit_balance_too():
     options = {"iterator_meta": Labels, "iterator_meta__batch_size": 6, "batch_size": 8}
     Labels.seen = []
     quick(**options).fit(X_all, y_all, meta_mask=mask)
-    assert np.bincount(np.ravel(Labels.seen[:2])).tolist() == [4, 4, 4]
+    assert np.bincount(Labels.seen[0]).tolist() == [2, 2, 2]
     Labels.seen = []
     quick(**options).partial_fit(*UNEVEN[:2], X_meta=UNEVEN[2], y_meta=UNEVEN[3])
-    assert np.bincount(np.ravel(Labels.seen[:2])).tolist() == [4, 4, 4]
+    assert np.bincount(Labels.seen[0]).tolist() == [2, 2, 2]
 
 
 @pytest.mark.parametrize("value", ["auto", 1, None])

@@ -221,7 +221,7 @@ def make_loader(
         return loader(dataset, **kwargs)
     if kwargs.get("sampler") is not None:
         return loader(dataset, batch_size=batch_size, **kwargs)
-    if kwargs.get("drop_last"):
+    if kwargs.get("drop_last") and not endless:  # where there is no short batch to drop
         return loader(dataset, batch_size=batch_size, shuffle=shuffle, **kwargs)
     kwargs.pop("drop_last", None)
     passes = make_passes(

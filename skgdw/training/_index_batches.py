@@ -43,9 +43,11 @@ class Shuffled:
 
 
 class Balanced:
-    """Shuffled passes in which every class comes as often as the largest.
+    """Shuffled passes through which every class comes equally often, and evenly spread.
 
-    Rows of smaller classes come again, each as often as the others of its class or once more.
+    A pass has about n rows, the same number of each class, in rounds of one row a class. Rows of
+    small classes come again, each as often as the others of its class or once more; of large
+    classes each pass draws other rows.
 
     Parameters
     ----------
@@ -59,18 +61,20 @@ class Balanced:
         self.codes, self.generator = codes, generator
         counts = class_counts(codes)
         starts = counts.cumsum(0) - counts
-        # Where, among the rows sorted by class, each place of a pass is found.
-        self.places = (starts[:, None] + torch.arange(int(counts.max())) % counts[:, None]).ravel()
+        rounds = torch.arange(len(codes) // len(counts)).unsqueeze(1)
+        # Where, among the rows sorted by class, the rows of each round are found.
+        self.places = starts + rounds % counts
 
     def __len__(self) -> int:
-        return len(self.places)
+        return self.places.numel()
 
     def __call__(self) -> Tensor:
         """Return the rows of the next pass."""
-        # Within a class the order of this pass tells which rows come once more.
+        # Within a class the order of this pass tells which rows come, or come once more.
         rows = torch.randperm(len(self.codes), generator=self.generator)
         rows = rows[self.codes[rows].argsort(stable=True)][self.places]
-        return rows[torch.randperm(len(rows), generator=self.generator)]
+        order = torch.rand(rows.shape, generator=self.generator).argsort(dim=1)
+        return rows.gather(1, order).flatten()
 
 
 def class_counts(codes: Tensor) -> Tensor:

@@ -182,7 +182,9 @@ class MetaStep:
                 logits = self.stateless(self.stateless.copy_buffers(), X)
                 first = torch.ones_like(self.row_loss.losses(logits, y))
                 logit_grad = self.row_loss.logit_grad(logits, y)
-                trial = replace(self, way=way, is_tried=False)
+                # Forward mode by dual numbers, which a later graph with other nodes may be left to.
+                shares = self.shares_pass and way.method != "forward"
+                trial = replace(self, way=way, is_tried=False, shares_pass=shares)
                 if way.is_wide:
                     trial.check_wide(logits, X, start)
                 return trial._weight_gradient(X, logits, logit_grad, first, meta_batch, start)[0]
