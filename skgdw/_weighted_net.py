@@ -39,6 +39,7 @@ from skgdw.training import (
     forget_gradients,
     make_loader,
     settle,
+    unfuse_where_incomplete,
 )
 
 # SGD's settings: the paper's for image networks. Under them an MLP hardly learns classes of a few
@@ -312,6 +313,7 @@ class WeightedNet(SklearnNet):
             batch=batch,
             training=True,
         )
+        unfuse_where_incomplete(self.optimizer_)
         self.optimizer_.step()
         return result
 

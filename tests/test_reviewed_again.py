@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 import torch
 from skorch.callbacks import LRScheduler
+from torch import nn
+from torch.nn import functional as F
 
-from classifier_cases import blobs, quick
+from classifier_cases import blobs, quick, weights
 from skgdw import GDWClassifier
 from skgdw.exceptions import MetaGradientFallbackWarning
 from skgdw.modules import WeightNet
 
 DATA = blobs()
-X = DATA[0]
+X, Y = DATA[:2]
 
 
 class EinsumWeights(torch.nn.Module):
@@ -164,3 +166,74 @@ def test_switches_that_change_nothing_are_taken():
     names = dict(net.fit(*DATA).callbacks_)
     assert "mine" in names
     assert names.get("lr_schedule") is None
+
+
+class SometimesDeeper(nn.Module):
+    """Leaves out a layer in some passes, at first too: its parameters then have no gradient."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.extra, self.out = nn.Linear(4, 6), nn.Linear(6, 6), nn.Linear(6, 3)
+        self.count = 0
+
+    def forward(self, X):
+        hidden = torch.relu(self.first(X))
+        if self.training:
+            self.count += 1
+        if self.count > 20:
+            hidden = hidden + self.extra(hidden)
+        return self.out(hidden)
+
+
+@pytest.mark.parametrize("weighting", ["class", "uniform"])
+def test_layers_that_join_later_are_trained(weighting):
+    net = quick(SometimesDeeper, weighting=weighting, batch_size=8, max_epochs=6)
+    net.fit(*DATA)
+    begun = quick(SometimesDeeper, weighting=weighting, max_epochs=0).fit(*DATA)
+    assert not torch.equal(net.module_.extra.weight, begun.module_.extra.weight)
+    assert torch.isfinite(net.module_.extra.weight).all()
+
+
+class SometimesUnknown(nn.Module):
+    """Stops a gradient, and holds an operation without a rule in some passes only."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.gate, self.out = nn.Linear(4, 6), nn.Linear(6, 6), nn.Linear(6, 3)
+        self.norm = nn.LayerNorm(6)
+
+    def forward(self, X):
+        hidden = torch.relu(self.first(X))
+        with torch.no_grad():
+            gate = 3 * self.gate(hidden)
+        hidden = hidden * gate
+        if self.training and torch.rand(()) < 0.5:
+            hidden = hidden + self.norm(hidden)
+        return self.out(hidden)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_graphs_that_change_are_never_left_to_a_wrong_derivative(seed):
+    def fitted(method):
+        return quick(SometimesUnknown, meta_gradient=method, random_state=seed).fit(*DATA)
+
+    with pytest.warns(MetaGradientFallbackWarning, match="no_grad"):
+        found = fitted("auto")
+    assert found.meta_gradient_ == "unrolled"
+    assert np.array_equal(weights(found), weights(fitted("unrolled")))
+
+
+class Cropping(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.out = nn.Conv2d(1, 4, 3, padding=1), nn.Linear(64, 3)
+
+    def forward(self, X):
+        return self.out(F.pad(self.conv(X), (-1, -1, -1, -1)).flatten(1))
+
+
+def test_cropping_modules_are_fitted_forward(recwarn):
+    rows = np.resize(X, (len(X), 1, 6, 6)).astype(np.float32)
+    net = quick(Cropping).fit(rows, Y, rows[:12] + 1, Y[:12])
+    assert net.meta_gradient_ == "forward"
+    assert not [w for w in recwarn if issubclass(w.category, MetaGradientFallbackWarning)]

@@ -19,7 +19,14 @@ from skgdw.training._row_loss import make_row_loss
 from skgdw.training._run import Run, settle
 from skgdw.training._schedule import FitSchedule
 from skgdw.training._stateless import Stateless
-from skgdw.training._step import MetaStep, PlainStep, Step, StepResult, forget_gradients
+from skgdw.training._step import (
+    MetaStep,
+    PlainStep,
+    Step,
+    StepResult,
+    forget_gradients,
+    unfuse_where_incomplete,
+)
 from skgdw.training._trials import (
     channels_last,
     draws_numbers,
@@ -71,4 +78,5 @@ __all__ = [
     "separate",
     "settle",
     "trial_logits",
+    "unfuse_where_incomplete",
 ]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim import Optimizer
+from torch.optim import SGD, Optimizer
 
 from skgdw.functional import keep_gradient_share, weight_gradient, zero_mean
 from skgdw.training._lookahead_rate import LookAheadRates
@@ -71,6 +71,16 @@ def forget_gradients(optimizer: Optimizer) -> None:
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             parameter.grad = None
+
+
+def unfuse_where_incomplete(optimizer: Optimizer) -> None:
+    """Give up SGD's fused step once a parameter has no gradient: it could not begin one later."""
+    if isinstance(optimizer, SGD):
+        for group in optimizer.param_groups:
+            if group.get("fused") and any(
+                p.grad is None and p.requires_grad for p in group["params"]
+            ):
+                group["fused"] = False
 
 
 @dataclass
