@@ -79,10 +79,11 @@ def directional_derivative(
         the dtype (off by about 1e-7 in float64; in float32 by 0.1 to 0.5 % in small networks, and
         by 0.5 to 9 % in a deep ReLU network: give `wide_logits`).
     logits : Tensor of shape (n, c), optional
-        ``train_logits(params)`` where the caller has them. "forward" then goes along their graph,
-        if they have one and it holds nothing but the usual operations of multilayer perceptrons
-        and convolutional networks, instead of calling `train_logits`. "difference" is saved a pass
-        by them; it needs what a pass without a graph gives, to the last bits.
+        ``train_logits(params)`` where the caller has them. "forward" then goes along their graph
+        instead of calling `train_logits`, if they have one in the parameters' dtype and it holds
+        nothing but the usual operations of multilayer perceptrons and convolutional networks.
+        "difference" is saved a pass by them; it needs what a pass without a graph gives, to the
+        last bits.
     wide_logits : callable, optional
         `train_logits` for parameters in float64, which "difference" then takes both its passes
         from.
