@@ -140,17 +140,17 @@ def _batch_norm(node: Any, tangents: Sequence[Any]) -> Tensor:
 # Sums.
 
 
-def _add(node: Any, tangents: Sequence[Any]) -> Tensor:
-    if node._saved_alpha != 1:
-        raise NotImplementedError
-    return _sum(node, [t for t in tangents if t is not None])
+def _combined(sign: int) -> Rule:
+    """Return the rule of a sum, or of a difference, the second of whose terms has a factor."""
 
+    def rule(node: Any, tangents: Sequence[Any]) -> Tensor:
+        left, right = tangents
+        factor = sign * node._saved_alpha
+        if right is not None and factor != 1:
+            right = factor * right
+        return _sum(node, [t for t in (left, right) if t is not None])
 
-def _subtract(node: Any, tangents: Sequence[Any]) -> Tensor:
-    if node._saved_alpha != 1:
-        raise NotImplementedError
-    left, right = tangents
-    return _sum(node, [t for t in (left, None if right is None else -right) if t is not None])
+    return rule
 
 
 def _mean(node: Any, tangent: Tensor) -> Tensor:
@@ -245,8 +245,8 @@ RULES: dict[str, Rule] = {
     "DivBackward0": _divide,
     "EmbeddingBackward0": _only(_embedding),
     "NativeBatchNormBackward0": _batch_norm,
-    "AddBackward0": _add,
-    "SubBackward0": _subtract,
+    "AddBackward0": _combined(1),
+    "SubBackward0": _combined(-1),
     "RsubBackward1": _only(lambda node, t: -node._saved_alpha * t),
     "NegBackward0": _only(lambda node, t: -t),
     "MeanBackward1": _only(_mean),

@@ -89,6 +89,9 @@ TABLES = {
     "inplace LeakyReLU": lambda: Of(lambda X: F.leaky_relu_(2 * X)),
     "inplace ELU": lambda: Of(lambda X: F.elu_(2 * X)),
     "differences": lambda: Of(lambda X: (X - torch.tanh(X)) - 1 + (1 - X) + (-X) + (2 - X) / 3),
+    "with factors": lambda: Of(
+        lambda X: torch.add(X, torch.sub(X, torch.tanh(X), alpha=0.5), alpha=3)
+    ),
     "from a constant": lambda: Of(lambda X: torch.ones(6, dtype=X.dtype) - X),
     "minus a constant": lambda: Of(lambda X: X - torch.ones(1, 6, dtype=X.dtype)),
     "rsub": lambda: Of(lambda X: torch.rsub(X, 2.0, alpha=3)),
@@ -253,11 +256,9 @@ def test_along_the_graph_no_pass_is_made():
 UNKNOWN = {
     "a function without a rule": lambda: Of(torch.cos),
     "a function of one's own": lambda: OneWayNet(),
-    "half of a sum": lambda: Of(lambda X: torch.add(X, X, alpha=0.5)),
     "part of a product": lambda: Of(
         lambda X: torch.addmm(X, X, torch.eye(6, dtype=X.dtype), beta=0.5)
     ),
-    "half of a difference": lambda: Of(lambda X: torch.sub(X, X, alpha=0.5)),
     "over what learns": lambda: Of(lambda X: X / (3 + X * X)),
     "beside a constant": lambda: Of(lambda X: torch.cat([X, torch.ones_like(X)], 1), width=12),
     "second output": lambda: Of(lambda X: X.chunk(2, dim=1)[1], width=3),
