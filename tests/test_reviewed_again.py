@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import pytest
 import torch
-from skorch.callbacks import LRScheduler
+from skorch.callbacks import Callback, LRScheduler
 from torch import nn
 from torch.nn import functional as F
 
@@ -192,6 +192,23 @@ def test_layers_that_join_later_are_trained(weighting):
     begun = quick(SometimesDeeper, weighting=weighting, max_epochs=0).fit(*DATA)
     assert not torch.equal(net.module_.extra.weight, begun.module_.extra.weight)
     assert torch.isfinite(net.module_.extra.weight).all()
+
+
+class Thaw(Callback):
+    """Freezes the first layer for one epoch."""
+
+    def on_epoch_begin(self, net, **kwargs):
+        net.module_.layers[0].requires_grad_(len(net.history) > 1)
+
+
+@pytest.mark.parametrize("weighting", ["class", "uniform"])
+def test_layers_that_are_unfrozen_later_are_trained_as_by_single_steps(weighting):
+    found = [
+        quick(weighting=weighting, max_epochs=3, callbacks=[Thaw()], **options).fit(*DATA)
+        for options in ({}, {"optimizer__fused": False})
+    ]
+    torch.testing.assert_close(*map(torch.as_tensor, map(weights, found)), rtol=1e-4, atol=1e-5)
+    assert np.isfinite(weights(found[0])).all()
 
 
 class SometimesUnknown(nn.Module):

@@ -56,13 +56,15 @@ def recorded_derivative(
                 left[f] -= 1
                 if not left[f]:
                     known.pop(f, None)  # its memory is wanted again
-        return known[logits.grad_fn].contiguous()
+    derivative = known[logits.grad_fn].contiguous()
+    return derivative if derivative.dtype is logits.dtype else None  # else autocast cut it short
 
 
 def _has_one_graph(logits: Tensor, params: Mapping[str, Tensor]) -> bool:
-    """Tell whether all parameters take part in a graph of one kind of real numbers."""
+    """Tell whether all parameters, each once, may be in a graph of one kind of real numbers."""
     return (
         logits.output_nr == 0
+        and len({id(value) for value in params.values()}) == len(params)
         and logits.is_floating_point()
         and all(
             value.requires_grad and value.output_nr == 0 and value.dtype is logits.dtype

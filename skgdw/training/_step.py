@@ -74,12 +74,14 @@ def forget_gradients(optimizer: Optimizer) -> None:
 
 
 def unfuse_where_incomplete(optimizer: Optimizer) -> None:
-    """Give up SGD's fused step once a parameter has no gradient: it could not begin one later."""
-    if isinstance(optimizer, SGD):
-        for group in optimizer.param_groups:
-            if group.get("fused") and any(
-                p.grad is None and p.requires_grad for p in group["params"]
-            ):
+    """Give up SGD's fused step where a parameter joins others whose momentum has begun."""
+    if not isinstance(optimizer, SGD):
+        return
+    for group in optimizer.param_groups:
+        if group.get("fused") and group["momentum"]:
+            learning = [p for p in group["params"] if p.grad is not None]
+            begun = sum("momentum_buffer" in optimizer.state.get(p, ()) for p in learning)
+            if 0 < begun < len(learning):  # torch's kernel takes all or none of them
                 group["fused"] = False
 
 

@@ -379,6 +379,20 @@ def test_numbers_of_two_kinds_are_left_to_dual_numbers():
     assert on.recorded() is None
 
 
+def test_one_tensor_under_two_names_is_left_to_dual_numbers():
+    w = torch.randn(4, 3, requires_grad=True)
+    params, tangent = {"a": w, "b": w}, {"a": torch.ones(4, 3), "b": torch.zeros(4, 3)}
+    X = torch.randn(5, 4)
+    assert recorded_derivative(X @ params["a"] + 2 * (X @ params["b"]), params, tangent) is None
+
+
+def test_an_outer_autocast_does_not_cut_the_derivative_short():
+    w = torch.randn(4, 3, requires_grad=True)
+    logits = torch.randn(5, 4) @ w
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert recorded_derivative(logits, {"w": w}, {"w": torch.ones(4, 3)}) is None
+
+
 def test_graphs_that_are_gone_are_left_to_dual_numbers():
     on = passes("MLP")
     on.logits.sum().backward()
