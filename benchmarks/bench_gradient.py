@@ -24,8 +24,8 @@ from skgdw.model_selection import split_meta
 from skgdw.modules import ResNet32
 
 STEPS = (0, 1, 2, 5, 10, 20, 40)
-SINGLE = "difference, single"
-METHODS = ("forward", "difference", SINGLE)
+DUAL, SINGLE = "forward, dual numbers", "difference, single"
+METHODS = ("forward", DUAL, "difference", SINGLE)
 
 
 class Compare(Callback):
@@ -73,7 +73,9 @@ class Compare(Callback):
                 torch.full_like(weight_grad, 0.5),
                 weight_grad,
                 lookahead_lr=rate,
-                method="difference" if method == SINGLE else method,
+                method=method.partition(",")[0],
+                # As a fit does: forward mode then goes along the graph of the pass.
+                logits=train_logits(params) if method == "forward" else None,
                 wide_logits=train_logits if method == "difference" else None,
             ).weight_grad
             for method in ("unrolled", *METHODS)
@@ -114,10 +116,10 @@ def main():
             verbose=0,
         ).fit(X, y, X_meta, y_meta)
         print(f"lr {lr}; off by, in %")
-        print("step".ljust(20) + "".join(f"{step:>9}" for step, _ in compare.found_))
+        print("step".ljust(24) + "".join(f"{step:>9}" for step, _ in compare.found_))
         for method in METHODS:
             cells = (f"{errors[method]:9.2g}" for _, errors in compare.found_)
-            print(method.ljust(20) + "".join(cells))
+            print(method.ljust(24) + "".join(cells))
         rows += [{"lr": lr, "step": step, **errors} for step, errors in compare.found_]
     print(json.dumps({"bench": "gradient", "rows": rows}))
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.data import Dataset
 
 from skgdw import GDWClassifier
 
@@ -33,6 +34,19 @@ def blobs(n: int = 48, n_meta: int = 12, *, n_classes: int = 3, seed: int = 0) -
     y, y_meta = np.arange(n) % n_classes, np.arange(n_meta) % n_classes
     X = centres[y] + rng.normal(size=(n, 4))
     return Data(X, y, centres[y_meta] + rng.normal(size=(n_meta, 4)), y_meta)
+
+
+class Rows(Dataset):
+    """A Dataset of the user's own: one row at a time."""
+
+    def __init__(self, rows, codes):
+        self.rows, self.codes = rows, codes
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, i):
+        return self.rows[i], int(self.codes[i])
 
 
 class Net(nn.Module):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from sklearn.model_selection import ParameterGrid
-from torch.utils.data import DataLoader, Dataset, SequentialSampler
+from torch.utils.data import DataLoader, SequentialSampler
 
-from classifier_cases import blobs, quick, weights
+from classifier_cases import Rows, blobs, quick, weights
 
 X, Y, X_META, Y_META = blobs()
 # 4, 4 and 1 meta rows.
@@ -65,28 +65,20 @@ def test_dropping_short_batches_where_there_are_none_changes_nothing():
     assert np.array_equal(*found)
 
 
-class Pairs(Dataset):
-    """Rows and labels one by one."""
-
-    def __init__(self, X, y):
-        self.X, self.y = X, y
-
-    def __len__(self):
-        return len(self.X)
-
-    def __getitem__(self, index):
-        return self.X[index].astype(np.float32), int(self.y[index])
-
-
 def test_meta_rows_in_a_dataset_are_balanced_by_their_labels():
-    data = (Pairs(X, Y), Y, Pairs(*UNEVEN[2:]), UNEVEN[3])
+    data = (
+        Rows(X.astype(np.float32), Y),
+        Y,
+        Rows(UNEVEN[2].astype(np.float32), UNEVEN[3]),
+        UNEVEN[3],
+    )
     codes = meta_labels(data, iterator_meta__batch_size=6, batch_size=8)
     assert np.bincount(codes[0]).tolist() == [2, 2, 2]
 
 
 def test_labels_inside_a_dataset_are_not_read_ahead():
     mask = np.arange(len(X) + len(FEW)) >= len(X)
-    both = Pairs(np.concatenate([X, UNEVEN[2]]), np.concatenate([Y, UNEVEN[3]]))
+    both = Rows(np.concatenate([X, UNEVEN[2]]).astype(np.float32), np.concatenate([Y, UNEVEN[3]]))
     options = {"iterator_meta": Labels, "iterator_meta__batch_size": 9, "batch_size": 8}
     Labels.seen = []
     quick(classes=[0, 1, 2], **options).fit(both, meta_mask=mask)

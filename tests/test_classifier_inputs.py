@@ -9,9 +9,9 @@ import torch
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, TensorDataset, WeightedRandomSampler
+from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
 
-from classifier_cases import DropoutNet, Net, blobs, quick, weights
+from classifier_cases import DropoutNet, Net, Rows, blobs, quick, weights
 from skgdw import GDWClassifier
 from skgdw.modules import MLP, ResNet32, SmallResNet
 
@@ -329,19 +329,6 @@ def test_mapping_with_a_mask_and_with_rows_taken_out():
     with pytest.warns(match="No meta set was given: 5 of the 48 rows"):
         net = quick(TwoInputs).fit(mapping(X32), Y)
     assert np.isnan(net.row_weights_).sum() == 5
-
-
-class Rows(Dataset):
-    """A Dataset of the user's own: one row at a time."""
-
-    def __init__(self, rows, codes):
-        self.rows, self.codes = rows, codes
-
-    def __len__(self):
-        return len(self.rows)
-
-    def __getitem__(self, i):
-        return self.rows[i], int(self.codes[i])
 
 
 @pytest.mark.parametrize("kind", [Rows, lambda X, y: TensorDataset(*map(torch.tensor, (X, y)))])

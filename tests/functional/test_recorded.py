@@ -109,7 +109,6 @@ TABLES = {
     "products": lambda: Of(Scaled()),
     "residual": lambda: Of(lambda X: X + torch.tanh(X)),
     "squares": lambda: Of(lambda X: X * X),
-    "product of parameters": lambda: Of(nn.Linear(6, 6, bias=False)),
     "shapes": lambda: Of(lambda X: X.view(-1, 2, 3).reshape(-1, 6).unsqueeze(1).squeeze(1)),
     "squeeze": lambda: Of(lambda X: X.unsqueeze(0).squeeze()),
     "slices": lambda: Of(lambda X: X[:, 1:5:2], width=2),

@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from dataclasses import replace
 
 import pytest
 import torch
@@ -307,3 +308,19 @@ def test_every_method_is_within_a_hundredth_of_double_backward_on_resnet32(start
     expected = attempt(UNROLLED)
     off = torch.linalg.vector_norm(attempt(way) - expected)
     assert off < 0.01 * torch.linalg.vector_norm(expected)
+
+
+def test_along_the_live_pass_forward_mode_is_as_close_on_resnet32(start):
+    case = Case(lambda: ResNet32(N_CLASSES, in_channels=1), (1, 12, 12))
+    training = start(case, dtype=torch.float32)
+    step, (X, y, *meta_batch) = training.step, training.problem[1:]
+    with step.stream.active():
+        begin = step._start()
+        logits = step.infer(X)
+        given = step.row_loss.logit_grad(logits, y), torch.ones(len(y)), meta_batch, begin
+        along, expected = (
+            replace(step, way=way)._weight_gradient(X, logits, *given)[0]
+            for way in (FORWARD, UNROLLED)
+        )
+    off = torch.linalg.vector_norm(along - expected)
+    assert 0 < off < 1e-4 * torch.linalg.vector_norm(expected)
