@@ -9,10 +9,11 @@ from sklearn.utils.metadata_routing import UNUSED
 from torch.utils.data import DataLoader
 
 from skgdw import _validation as check
-from skgdw._fit_data import check_fit, split_rows
+from skgdw._intake._check_fit import check_fit, split_rows
+from skgdw._training._choices import CHOICES
+from skgdw._training._run import Run
 from skgdw._weighted_net import WeightedNet
 from skgdw.modules import WeightNet
-from skgdw.training import Run
 
 
 class GDWClassifier(WeightedNet):
@@ -254,6 +255,7 @@ class GDWClassifier(WeightedNet):
             If the module cannot do the meta gradient by forward mode, or as asked.
         """
         with self._as_before_if_refused():
+            check.check_parameters(self, CHOICES)
             data = check_fit(self, X, y, X_meta, y_meta, meta_mask, self.classes, reset=True)
             fresh = not (self.warm_start and hasattr(self, "module_"))
             return self._train(data, fresh=fresh, is_partial_fit=False)
@@ -292,6 +294,7 @@ class GDWClassifier(WeightedNet):
             check.check_same_classes(classes, self.classes_)
         known = self.classes_ if fitted else self.classes if classes is None else classes
         with self._as_before_if_refused():
+            check.check_parameters(self, CHOICES)
             data = check_fit(self, X, y, X_meta, y_meta, meta_mask, known, reset=not fitted)
             return self._train(data, fresh=not hasattr(self, "module_"), is_partial_fit=True)
 

@@ -9,36 +9,33 @@ from typing import Any
 import torch
 from torch.nn import CrossEntropyLoss
 
-from skgdw._auto_module import fit_input_scaling
-from skgdw._sklearn_net import listens
-from skgdw._validation import check_batch_statistics, check_logits, check_weights
-from skgdw.training import (
-    PRECISIONS,
+from skgdw._net._auto_module import fit_input_scaling
+from skgdw._net._sklearn_net import listens
+from skgdw._training._ledger import Ledger
+from skgdw._training._random import RandomStream, StillStream
+from skgdw._training._run import Run
+from skgdw._training._weighting import make_weighting
+from skgdw._training.speed._graph import (
     CudaRecorder,
     GraphedUpdate,
     GraphRates,
     HeldBatches,
-    Ledger,
-    LookAheadRates,
-    MetaStep,
-    PlainStep,
-    Precision,
-    RandomStream,
-    Run,
-    Stateless,
-    Step,
-    StepResult,
-    StillStream,
     capture_faults,
-    choose_meta_gradient,
+    log_fallback,
+)
+from skgdw._training.speed._precision import PRECISIONS, Precision
+from skgdw._training.step._rates import LookAheadRates
+from skgdw._training.step._row_loss import make_row_loss
+from skgdw._training.step._stateless import Stateless
+from skgdw._training.step._step import MetaStep, PlainStep, Step, StepResult
+from skgdw._training.trial._derivatives import choose_meta_gradient
+from skgdw._training.trial._probe import (
     draws_numbers,
     gains_by_channels_last,
-    log_fallback,
-    make_row_loss,
-    make_weighting,
     repeats_itself,
     trial_logits,
 )
+from skgdw._validation import check_batch_statistics, check_logits, check_weights
 
 # Rows on which output and meta gradient are tried out.
 TRIAL_ROWS = 8

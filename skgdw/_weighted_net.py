@@ -18,29 +18,24 @@ from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import CosineAnnealingLR
 from torch.utils.data import DataLoader, Subset
 
-from skgdw._auto_module import make_auto_module
-from skgdw._sklearn_net import SklearnNet
+from skgdw._feed._dataset import RowDataset
+from skgdw._feed._loader import make_loader
+from skgdw._intake._hold_out import Rows
+from skgdw._net._auto_module import make_auto_module
+from skgdw._net._sklearn_net import SklearnNet
 from skgdw._step_setup import eager, set_up_step, set_up_update
+from skgdw._training._random import RandomStream
+from skgdw._training._run import Run, settle
+from skgdw._training._schedule import FitSchedule
+from skgdw._training._weighting import WEIGHTINGS
+from skgdw._training.step._step import StepResult, forget_gradients, unfuse_where_incomplete
+from skgdw._training.trial._probe import channels_last
 from skgdw._validation import (
     check_auto_module,
     check_optimizer,
     check_reduction,
 )
 from skgdw.modules import MLP
-from skgdw.training import (
-    WEIGHTINGS,
-    FitSchedule,
-    RandomStream,
-    RowDataset,
-    Rows,
-    Run,
-    StepResult,
-    channels_last,
-    forget_gradients,
-    make_loader,
-    settle,
-    unfuse_where_incomplete,
-)
 
 # SGD's settings: the paper's for image networks. Under them an MLP hardly learns classes of a few
 # rows among thousands, all the less as weights below one shorten its steps and leave the decay.

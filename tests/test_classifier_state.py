@@ -15,7 +15,8 @@ from skorch.dataset import ValidSplit
 from torch import nn
 
 from classifier_cases import DropoutNet, Net, blobs, global_random_states, quick, weights
-from skgdw import GDWClassifier, _sklearn_net
+from skgdw import GDWClassifier
+from skgdw._net import _sklearn_net
 from skgdw.modules import WeightNet
 
 DATA = blobs()

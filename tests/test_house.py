@@ -25,13 +25,11 @@ MAY_IMPORT = {
     "corruption": {"corruption", "_rows", "exceptions"},
 }
 MAY_NOT_IMPORT = {
-    "_validation": {"", "_classifier", "training", "model_selection", "inspection"},
-    "modules": {"", "_classifier", "training", "model_selection", "inspection"},
-    "training": {"", "_classifier", "model_selection", "inspection"},
+    "_validation": {"", "_classifier", "_training", "model_selection", "inspection"},
+    "modules": {"", "_classifier", "_training", "model_selection", "inspection"},
+    "_training": {"", "_classifier", "model_selection", "inspection"},
     "_classifier": {""},
 }
-# No names for users in here: everything in it is private, module by module.
-NOT_PROMISED = {"training"}
 WITHOUT_TORCH = {"exceptions", "_rows", "corruption"}
 
 
@@ -155,7 +153,7 @@ def print_offences(root: Path) -> list[str]:
 def host_sync_offences(root: Path) -> list[str]:
     """Report calls that make the host wait for the device, in the code run for every batch."""
     paths = sources(root, "skgdw/functional")
-    step = root / "skgdw" / "training" / "_step.py"
+    step = root / "skgdw" / "_training" / "step" / "_step.py"
     paths += [step] if step.is_file() else []
     offences = []
     for path in paths:
@@ -171,17 +169,17 @@ def host_sync_offences(root: Path) -> list[str]:
 # Trees as {file below skgdw/: text}, each with one offence, in the file named first.
 BROKEN = {
     import_offences: [
-        {"training/_step.py": "from skgdw._classifier import A", "_classifier.py": ""},
-        {"training/_step.py": "from .. import _classifier", "_classifier.py": ""},
-        {"training/_step.py": "from skgdw import GDWClassifier"},
-        {"training/_step.py": "import skgdw"},
-        {"functional/_a.py": "import skgdw.training", "training/__init__.py": ""},
+        {"_training/_step.py": "from skgdw._classifier import A", "_classifier.py": ""},
+        {"_training/_step.py": "from .. import _classifier", "_classifier.py": ""},
+        {"_training/_step.py": "from skgdw import GDWClassifier"},
+        {"_training/_step.py": "import skgdw"},
+        {"functional/_a.py": "import skgdw._training", "_training/__init__.py": ""},
         {"functional/_a.py": "from ..exceptions import E", "exceptions.py": ""},
         {"functional/_a.py": "def f():\n    from skgdw import _rows", "_rows.py": ""},
         {"corruption/_a.py": "import torch.nn as nn"},
         {"corruption/_a.py": "def f():\n    from torch import nn"},
         {"corruption/_a.py": "import skgdw._validation", "_validation.py": ""},
-        {"corruption/_a.py": "import_module('skgdw.training')", "training/_step.py": ""},
+        {"corruption/_a.py": "import_module('skgdw._training')", "_training/_step.py": ""},
         {"_rows.py": "import torch"},
         {"exceptions.py": "from ._rows import f", "_rows.py": ""},
         {"_classifier.py": "from skgdw import __version__"},
@@ -194,10 +192,10 @@ BROKEN = {
         {"_classifier.py": "\n" * (MAX_SOURCE_LINES + 1)},
         {"../tests/test_a.py": "\n" * (MAX_TEST_LINES + 1)},
     ],
-    name_offences: [{"utils.py": ""}, {"training/_utils.py": ""}, {"utils/_a.py": ""}],
+    name_offences: [{"utils.py": ""}, {"_training/_utils.py": ""}, {"utils/_a.py": ""}],
     print_offences: [{"_classifier.py": "def f():\n    print('x')"}],
     host_sync_offences: [
-        {"training/_step.py": "def f(x):\n    return x.sum().item()"},
+        {"_training/step/_step.py": "def f(x):\n    return x.sum().item()"},
         {"functional/_a.py": "x = y.cpu()"},
         {"functional/_a.py": "x = y.detach().numpy()"},
         {"functional/_a.py": "x = y.tolist()"},
@@ -209,12 +207,12 @@ SOUND = {
     "__init__.py": "from skgdw._classifier import A\n__version__ = '0'",
     "exceptions.py": "import warnings",
     "_rows.py": "import numpy\nfrom skgdw.exceptions import E",
-    "_classifier.py": "from skgdw.training import step\nfrom skgdw.inspection import label_report",
+    "_classifier.py": "from skgdw._training import step\nfrom skgdw.inspection import label_report",
     "inspection/__init__.py": "from ._report import label_report",
     "inspection/_report.py": "from skgdw.exceptions import E",
-    "training/__init__.py": "from ._step import step",
-    "training/_step.py": "from skgdw.functional import f\nfrom . import _weighting\nx: float = 1.0",
-    "training/_weighting.py": "a = b.item()",
+    "_training/__init__.py": "from ._step import step",
+    "_training/_step.py": "from skgdw.functional import f\nfrom . import _run\nx: float = 1.0",
+    "_training/_weighting.py": "a = b.item()",
     "functional/__init__.py": "from ._logits import f",
     "functional/_logits.py": "import torch\n'>>> x.tolist()'\nblueprint(1)",
     "corruption/__init__.py": "from ._noise import LabelNoise",
@@ -268,7 +266,7 @@ def public_modules() -> list[str]:
         for path in (ROOT / "skgdw").iterdir()
         if path.suffix == ".py" or (path / "__init__.py").is_file()
     ]
-    public = {name for name in names if not name.startswith("_")} - NOT_PROMISED
+    public = {name for name in names if not name.startswith("_")}
     return ["skgdw", *sorted(f"skgdw.{name}" for name in public)]
 
 

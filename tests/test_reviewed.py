@@ -15,10 +15,10 @@ from torch.utils.data._utils.pin_memory import pin_memory
 
 from classifier_cases import Net, blobs, quick
 from skgdw import GDWClassifier
+from skgdw._feed._dataset import Batch
 from skgdw.exceptions import MetaScaleWarning
 from skgdw.model_selection import split_meta
 from skgdw.modules import MLP
-from skgdw.training._batches import Batch
 
 X, Y, X_META, Y_META = blobs()
 DATA = (X, Y, X_META, Y_META)

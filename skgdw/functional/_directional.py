@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from skgdw.functional._recorded import recorded_derivative
+from skgdw.functional._recorded._walk import recorded_derivative
 
 Params = Mapping[str, Tensor]
 LogitsOf = Callable[[Params], Tensor]

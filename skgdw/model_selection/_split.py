@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skgdw._meta_split import balanced_meta_indices, meta_row_count
+from skgdw._intake._balanced import balanced_meta_indices, meta_row_count
 from skgdw._rows import check_same_length, encode_labels, take_rows
 from skgdw.exceptions import MetaClassWarning
 

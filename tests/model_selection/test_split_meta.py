@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
-from skgdw._meta_split import balanced_meta_indices
+from skgdw._intake._balanced import balanced_meta_indices
 from skgdw.exceptions import MetaClassWarning
 from skgdw.model_selection import split_meta
 

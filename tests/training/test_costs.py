@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from cases import CASES, Case, relu_mlp
-from skgdw.training import PlainStep, RandomStream
+from skgdw._training._random import RandomStream
+from skgdw._training.step._step import PlainStep
 
 # Passes forward over the training and over the meta rows, forward-mode passes among the former;
 # walks back through the module, and through the weighting net.

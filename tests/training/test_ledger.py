@@ -3,7 +3,7 @@
 import torch
 
 from properties import assert_close
-from skgdw.training import Ledger
+from skgdw._training._ledger import Ledger
 
 
 def test_means_and_memory():

@@ -9,7 +9,8 @@ from torch import nn
 
 from cases import CASES, batch, seeded
 from properties import untouched
-from skgdw.training import PlainStep, RandomStream
+from skgdw._training._random import RandomStream
+from skgdw._training.step._step import PlainStep
 
 CPU = torch.device("cpu")
 

@@ -9,7 +9,7 @@ from torch.optim.lr_scheduler import StepLR
 
 from cases import batch, seeded, tanh_mlp
 from skgdw import GDWClassifier
-from skgdw.training import FitSchedule
+from skgdw._training._schedule import FitSchedule
 
 EPOCHS = 4
 COSINE = [0.1 * (1 + math.cos(math.pi * k / EPOCHS)) / 2 for k in range(EPOCHS)]

@@ -7,7 +7,7 @@ import torch
 
 import oracles
 from properties import assert_close
-from skgdw.training import WEIGHTINGS, make_weighting
+from skgdw._training._weighting import WEIGHTINGS, make_weighting
 
 FIRST = torch.tensor([0.3, 0.6, 0.9], dtype=torch.float64)
 GRAD = torch.tensor([[1.0, -2.0], [0.5, 0.25], [-3.0, 0.0]], dtype=torch.float64)

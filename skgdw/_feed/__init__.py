@@ -1,0 +1,1 @@
+"""From rows to batches: owns the orders and the row numbers, knows no weight."""

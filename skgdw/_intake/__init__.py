@@ -1,0 +1,1 @@
+"""What ``fit`` is given: checked once, then split into training and meta rows."""

@@ -1,0 +1,1 @@
+"""skorch's classifier brought to scikit-learn's contract: prediction, parameters, saving."""

@@ -1,0 +1,1 @@
+"""What one step does to a module's gradients and to the weighting."""
