@@ -10,10 +10,15 @@ from torch.utils.data import DataLoader
 
 from skgdw import _validation as check
 from skgdw._intake._check_fit import check_fit, split_rows
-from skgdw._training._choices import CHOICES
-from skgdw._training._run import Run
-from skgdw._weighted_net import WeightedNet
+from skgdw._training._plan import TrainingRows
+from skgdw._training.speed._precision import PRECISIONS
+from skgdw._training.trial._derivatives import META_GRADIENTS
+from skgdw._weighted_net import Call, WeightedNet
 from skgdw.modules import WeightNet
+from skgdw.weighting import WEIGHTINGS
+
+# What parameters of these names may be.
+CHOICES = {"weighting": WEIGHTINGS, "meta_gradient": META_GRADIENTS, "precision": PRECISIONS}
 
 
 class GDWClassifier(WeightedNet):
@@ -56,9 +61,6 @@ class GDWClassifier(WeightedNet):
         can do; see ``meta_gradient_``.
     precision : {"float32", "bf16"}, default="float32"
         "bf16" trains the module's passes under autocast; logits and weights stay in float32.
-    cuda_graph : bool, default=False
-        Whether to capture the steps as CUDA graphs. Where that cannot be, steps are taken as
-        usual and the log of "skgdw" says why.
     meta_size : float or int, default=0.1
         Share or number of rows taken out of the training set, balanced over the classes, where no
         meta set is given.
@@ -162,12 +164,14 @@ class GDWClassifier(WeightedNet):
         weight_clip: float = 0.2,
         min_gradient_share: float = 0.1,
         meta_every: int = 1,
+        meta_weight: float = 0.0,
         lookahead_lr: float | None = None,
         meta_gradient: str = "auto",
         precision: str = "float32",
-        cuda_graph: bool = False,
         meta_size: float = 0.1,
         balance_meta: bool = True,
+        keep_best: bool = False,
+        fine_tune: bool = False,
         weight_net: Any = WeightNet,
         weight_net_optimizer: Any = torch.optim.Adam,
         iterator_meta: Any = DataLoader,
@@ -187,12 +191,14 @@ class GDWClassifier(WeightedNet):
         self.weight_clip = weight_clip
         self.min_gradient_share = min_gradient_share
         self.meta_every = meta_every
+        self.meta_weight = meta_weight
         self.lookahead_lr = lookahead_lr
         self.meta_gradient = meta_gradient
         self.precision = precision
-        self.cuda_graph = cuda_graph
         self.meta_size = meta_size
         self.balance_meta = balance_meta
+        self.keep_best = keep_best
+        self.fine_tune = fine_tune
         self.weight_net = weight_net
         self.weight_net_optimizer = weight_net_optimizer
         self.iterator_meta = iterator_meta
@@ -307,14 +313,16 @@ class GDWClassifier(WeightedNet):
         train, meta = split_rows(self, data)
         check.check_enough_rows(len(train.rows))
         self.classes_inferred_ = data.classes
-        self._run = Run(train, meta, check.n_samples(data.X), is_partial_fit)
-        self.row_weights_ = None
+        rows = TrainingRows(train, meta, None, check.n_samples(data.X))
+        self._call = Call(rows, is_partial_fit)
+        self.row_weights_ = self.row_ledger_ = None
         # Parameters of a module that is made in inference mode could never be trained.
         with torch.inference_mode(False), torch.enable_grad():
             if fresh:
                 self.initialize()
             WeightedNet.partial_fit(self, train.X, train.y)
-        ledger = self._run.ledger
-        if ledger is not None:
-            self.row_weights_ = ledger.given.cpu().numpy()
+        columns = self._running.ledger.columns()
+        self.row_ledger_ = {name: column.cpu().numpy() for name, column in columns.items()}
+        if self._running.is_weighted:
+            self.row_weights_ = self.row_ledger_["last_weight"]
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import warnings
 from pathlib import Path
@@ -9,7 +10,9 @@ from pathlib import Path
 import skorch
 import torch
 
-_INSIDE = tuple(str(Path(p).parent) for p in (__file__, str(skorch.__file__), str(torch.__file__)))
+_PACKAGES = (Path(str(p)).parent for p in (__file__, skorch.__file__, torch.__file__))
+# What runs between our frames, too: context managers that are generators.
+_INSIDE = (*map(str, _PACKAGES), contextlib.__file__)
 
 
 def warn(message: str, category: type[Warning]) -> None:

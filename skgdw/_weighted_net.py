@@ -1,55 +1,59 @@
-"""How skorch's life cycle is wired to the training: what is built, and what a step does."""
+"""skorch's life cycle, handed to the training session: what is built, and when it is called."""
 
 from __future__ import annotations
 
 import copy
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from skorch.callbacks import EpochTimer, LRScheduler, PassthroughScoring, PrintLog
 from skorch.callbacks.scoring import EpochScoring
-from skorch.dataset import unpack_data
-from skorch.utils import TeeGenerator, to_device
+from skorch.utils import TeeGenerator
 from torch import Tensor
-from torch.optim import SGD, Adam
+from torch.optim import SGD, Adam, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import Dataset, Subset
 
 from skgdw._feed._dataset import RowDataset
-from skgdw._feed._loader import make_loader
-from skgdw._intake._hold_out import Rows
+from skgdw._feed._feed import Feed, Loading
+from skgdw._feed._layout import Layout
 from skgdw._net._auto_module import make_auto_module
-from skgdw._net._sklearn_net import SklearnNet
-from skgdw._step_setup import eager, set_up_step, set_up_update
+from skgdw._net._sklearn_net import SklearnNet, listens
+from skgdw._training._metrics import settle
+from skgdw._training._parts import Parts, Settings
+from skgdw._training._plan import Stage, TrainingRows, make_plan
 from skgdw._training._random import RandomStream
-from skgdw._training._run import Run, settle
 from skgdw._training._schedule import FitSchedule
-from skgdw._training._weighting import WEIGHTINGS
-from skgdw._training.step._step import StepResult, forget_gradients, unfuse_where_incomplete
-from skgdw._training.trial._probe import channels_last
-from skgdw._validation import (
-    check_auto_module,
-    check_optimizer,
-    check_reduction,
-)
+from skgdw._training._session import Session
+from skgdw._training.speed._switch import speed_in_use
+from skgdw._training.trial._probe import eager
+from skgdw._validation import check_auto_module, check_logits, check_optimizer, check_reduction
 from skgdw.modules import MLP
+from skgdw.weighting._registry import arguments_of, make_weighting, weighting_class
 
 # SGD's settings: the paper's for image networks. Under them an MLP hardly learns classes of a few
 # rows among thousands, all the less as weights below one shorten its steps and leave the decay.
 _IMAGES = {"momentum": 0.9, "weight_decay": 5e-4}
 _TABLES = {"momentum": 0.93, "weight_decay": 1e-5}
 
+# Where calls are what costs, as on small networks, all of an optimizer's step in one.
+_ONE_KERNEL = {"fused": True}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of ``fit`` or ``partial_fit``."""
+
+    rows: TrainingRows
+    is_partial_fit: bool
+
 
 def _is_schedule(callback: Any) -> bool:
     named = callback[1] if isinstance(callback, tuple) else callback
     return isinstance(named, LRScheduler) or named is LRScheduler
-
-
-# Where calls are what costs, as on small networks, all of an optimizer's step in one.
-_ONE_KERNEL = {"fused": True}
 
 
 class WeightedNet(SklearnNet):
@@ -58,22 +62,25 @@ class WeightedNet(SklearnNet):
     # skorch finds its parts by these prefixes; modules and optimizers add theirs when built.
     prefixes_ = [*SklearnNet.prefixes_, "iterator_meta"]  # noqa: RUF012
 
-    _run: Run | None = None
+    _call: Call | None = None
+    _session: Session | None = None
 
     @property
-    def _running(self) -> Run:
-        if self._run is None:
+    def _running(self) -> Session:
+        if self._session is None:
             # As for any attribute that is not there: dir() and notebooks ask for all of them.
             raise AttributeError("Training runs inside `fit` and `partial_fit`; call one of them.")
-        return self._run
+        return self._session
 
     @property
-    def is_partial_fit(self) -> bool:
-        """Whether ``partial_fit`` is running; the schedule asks."""
-        return self._run is not None and self._run.is_partial_fit
+    def has_constant_rate(self) -> bool:
+        """Whether the learning rate stays as it is: the schedule asks."""
+        is_partial_fit = self._call is not None and self._call.is_partial_fit
+        stage = None if self._session is None else self._session.stage
+        return is_partial_fit or (stage is not None and stage.fine_tunes)
 
     def _prefixes(self) -> set[str]:
-        return super()._prefixes() | {"weight_net", "weight_net_optimizer"}
+        return super()._prefixes() | {"weighting", "weight_net", "weight_net_optimizer"}
 
     @contextmanager
     def _as_before_if_refused(self) -> Iterator[None]:
@@ -82,12 +89,13 @@ class WeightedNet(SklearnNet):
         try:
             yield
         except Exception:
-            if self._run is None or not self._run.has_begun:
+            if self._session is None or not self._session.has_begun:
                 self.__dict__.clear()
                 self.__dict__.update(before)
             raise
         finally:
-            self.__dict__.pop("_run", None)
+            self.__dict__.pop("_call", None)
+            self.__dict__.pop("_session", None)
 
     # What is built.
 
@@ -106,21 +114,47 @@ class WeightedNet(SklearnNet):
         ]
 
     def initialize_module(self) -> WeightedNet:
-        """Build ``module_`` and ``weight_net_``."""
+        """Build ``module_``, ``weight_net_`` and ``weighting_``."""
         with RandomStream(self._seed(), torch.device("cpu")).active():
             kwargs = self.get_params_for("module")
             if isinstance(self.module, str):
-                check_auto_module(self.module, is_fitting=self._run is not None)
-                n_classes = len(self.classes_inferred_)
-                self.module_ = make_auto_module(self._running.train.X, n_classes, **kwargs)
+                rows = self._rows_to_build_for
+                check_auto_module(self.module, is_fitting=rows is not None)
+                self.module_ = make_auto_module(rows, len(self.classes_inferred_), **kwargs)
             else:
                 module = self.initialized_instance(self.module, kwargs)
                 # A copy: the caller's instance is not trained, and a refit starts afresh.
                 self.module_ = copy.deepcopy(module) if module is self.module else module
-            kwargs = self.get_params_for("weight_net")
-            weight_net = self.initialized_instance(self.weight_net, kwargs)
-            self.weight_net_ = copy.deepcopy(weight_net).to(self._module_dtype())
+            self._initialize_weight_net()
+            self._initialize_weighting()
         return self
+
+    @property
+    def _rows_to_build_for(self) -> Any:
+        if self._call is None:
+            return self.__dict__.get("_build_rows")
+        return self._call.rows.train.X
+
+    def _initialize_weight_net(self) -> None:
+        kwargs = self.get_params_for("weight_net")
+        weight_net = copy.deepcopy(self.initialized_instance(self.weight_net, kwargs))
+        self.weight_net_ = weight_net.to(self._module_dtype())
+
+    def _initialize_weighting(self) -> None:
+        offered = {
+            "weight_net": self.weight_net_,
+            "meta_lr": self.meta_lr,
+            "weight_clip": self.weight_clip,
+        }
+        weighting = make_weighting(self.weighting, self.get_params_for("weighting"), offered)
+        self.weighting_ = weighting.to(self._module_dtype())
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore; nets saved before weightings were modules get theirs."""
+        super().__setstate__(state)
+        if hasattr(self, "weight_net_") and not hasattr(self, "weighting_"):
+            with self._current_init_context("module"):
+                self._initialize_weighting()
 
     def initialize_criterion(self) -> WeightedNet:
         """Build ``criterion_``, a copy where an instance is given."""
@@ -130,8 +164,9 @@ class WeightedNet(SklearnNet):
         return self
 
     def get_all_learnable_params(self) -> Iterator[tuple[str, Tensor]]:
-        """Yield what ``optimizer_`` trains: everything but the weighting net."""
-        own = {id(p) for p in self.weight_net_.parameters()}
+        """Yield what ``optimizer_`` trains: everything but the weighting."""
+        parts = (self.weight_net_, self.weighting_)
+        own = {id(p) for part in parts for p in part.parameters()}
         for name, parameter in super().get_all_learnable_params():
             if id(parameter) not in own:
                 yield name, parameter
@@ -146,6 +181,9 @@ class WeightedNet(SklearnNet):
         args, kwargs = self.get_params_for_optimizer(
             "weight_net_optimizer", self.weight_net_.named_parameters()
         )
+        if "weight_net" not in arguments_of(self.weighting):
+            groups = [group for group in self.weighting_.parameter_groups() if group["params"]]
+            args = (groups or args[0],)
         # Where none is set skorch would take the classifier's learning rate.
         kwargs["lr"] = self.get_params_for("weight_net_optimizer").get("lr", 1e-3)
         if self.weight_net_optimizer is Adam:
@@ -154,12 +192,12 @@ class WeightedNet(SklearnNet):
         self.weight_net_optimizer_ = self._make_optimizer("weight_net_optimizer", args, kwargs)
         return self
 
-    def _make_optimizer(self, name: str, args: Any, kwargs: dict[str, Any]) -> Any:
+    def _make_optimizer(self, name: str, args: Any, kwargs: dict[str, Any]) -> Optimizer:
         factory = self.__dict__[name]
         # Names that skorch gives to settings of groups.
         of_groups = {k: kwargs.pop(k) for k in list(kwargs) if k.startswith("param_groups__")}
         try:
-            optimizer = factory(*args, **kwargs)
+            optimizer: Optimizer = factory(*args, **kwargs)
         except TypeError as error:  # what torch says of wrong types tells no names
             what = getattr(factory, "__name__", name)
             raise TypeError(
@@ -180,13 +218,14 @@ class WeightedNet(SklearnNet):
 
     def _may_fuse(self, options: dict[str, Any]) -> bool:
         # Not in plain training, which is to give what skorch gives to the last bit.
-        is_weighted = WEIGHTINGS[self.weighting](self.meta_lr, self.weight_clip).uses_meta
+        is_weighted = weighting_class(self.weighting).uses_meta and speed_in_use().fused
         return is_weighted and not {"foreach", "fused", "differentiable"} & options.keys()
 
     # Data.
 
     def _order_seed(self) -> int:
-        return self._running.seeds["train"]
+        seed: int = self._seeds["train"]
+        return seed
 
     def get_split_datasets(self, X: Any, y: Any = None, **kwargs: Any) -> tuple[Any, Any]:
         """Return training and validation data as datasets of whole batches."""
@@ -198,81 +237,82 @@ class WeightedNet(SklearnNet):
         )
         return train, valid
 
-    def get_dataset(self, X: Any, y: Any = None) -> Any:
+    def get_dataset(self, X: Any, y: Any = None) -> Dataset[Any]:
         """Return the dataset of X; training rows know their places."""
         dataset = super().get_dataset(X, y)
-        if isinstance(dataset, RowDataset) and self._run is not None and X is self._run.train.X:
-            dataset.rows = torch.as_tensor(self._run.train.rows)
+        call = self._call
+        if isinstance(dataset, RowDataset) and call is not None and X is call.rows.train.X:
+            dataset.rows = torch.as_tensor(call.rows.train.rows)
         return dataset
 
-    def _meta_loader(self, meta: Rows) -> Any:
-        options = {
-            "shuffle": True,
-            "generator": torch.Generator().manual_seed(self._running.seeds["meta"]),
-            **self.get_params_for("iterator_meta"),
-            "batch_size": min(self.batch_rows("meta"), len(meta.rows)),
-        }
-        dataset = self.get_dataset(meta.X, meta.y)
-        has_codes = self.balance_meta and meta.y is not None
-        return make_loader(
-            self.iterator_meta,
-            dataset,
-            balance=torch.as_tensor(meta.y) if has_codes else None,
-            endless=True,
-            device=torch.device(self.device or "cpu"),
-            **options,
-        )
-
-    def meta_batches(self, meta: Rows) -> Iterator[tuple[Any, Tensor]]:
-        """Return meta batches without end, on the device."""
-        return self._rounds(self._meta_loader(meta))
-
-    def _rounds(self, loader: Any) -> Iterator[tuple[Any, Tensor]]:
-        found = True
-        while found:  # a loader of the user's own kind ends: go round again
-            found = False
-            for batch in loader:
-                found = True
-                yield self._on_device(batch)
-        raise ValueError(
-            "`iterator_meta` must give batches in every round; got one without any. Pass a loader "
-            "or sampler that can be gone through again and again."
-        )
-
-    def batch_rows(self, part: str) -> int:
-        """Return the rows of a batch; -1 stands for all of them."""
-        size: Any = getattr(self, f"iterator_{part}__batch_size", self.batch_size)
-        return sys.maxsize if size == -1 else int(size)
-
-    def _on_device(self, batch: Any) -> tuple[Any, Tensor]:
-        X, y = unpack_data(batch)
-        device = self.device
-        if device is not None:
-            X = X.to(device) if isinstance(X, Tensor) else to_device(X, device)
-            y = y.to(device) if isinstance(y, Tensor) else to_device(y, device)
-        return channels_last(X) if self._running.channels_last else X, y
-
-    def first_rows(self, rows: Rows, part: str, n: int) -> tuple[Any, Tensor]:
-        """Return the first n rows as a batch on the device."""
-        collate = self.get_params_for(f"iterator_{part}").get("collate_fn")
-        loader = make_loader(
-            DataLoader,
-            self.get_dataset(rows.X, rows.y),
-            batch_size=n,
-            shuffle=False,
-            generator=torch.Generator(),
-            collate_fn=collate,
-        )
-        return self._on_device(next(iter(loader)))
+    def _loading(self, part: str) -> Loading:
+        options = self.get_params_for(f"iterator_{part}")
+        size = options.get("batch_size", self.batch_size)
+        return Loading(getattr(self, f"iterator_{part}"), size, options)
 
     # Training.
 
+    def _new_session(self, rows: TrainingRows) -> Session:
+        """Build the session, now that callbacks have had their say."""
+        self._seeds = {name: self._seed() for name in ("stream", "train", "meta")}
+        parts = Parts(
+            module=self.module_,
+            criterion=self.criterion_,
+            optimizer=self.optimizer_,
+            weighting=self.weighting_,
+            weighting_optimizer=self.weight_net_optimizer_,
+            infer=self.infer,
+            loss=self.training_loss,
+            set_training=self._set_training,
+            on_gradients=self._on_gradients,
+            listeners=[name for name, part in self.callbacks_ if listens(part, "on_grad_computed")],
+            device=torch.device(self.device or "cpu"),
+        )
+        settings = Settings(
+            n_classes=len(self.classes_inferred_),
+            learning_rate=self.lr,
+            meta_gradient=self.meta_gradient,
+            precision=self.precision,
+            lookahead_lr=self.lookahead_lr,
+            meta_every=self.meta_every,
+            meta_weight=self.meta_weight,
+            min_gradient_share=self.min_gradient_share,
+        )
+        feed = Feed(
+            dataset=self.get_dataset,
+            train=self._loading("train"),
+            meta=self._loading("meta"),
+            layout=Layout(self.device),
+            balance_meta=self.balance_meta,
+            meta_seed=self._seeds["meta"],
+        )
+
+        def check(logits: Tensor, takes_logits: bool) -> None:
+            check_logits(logits, self.module_, self.classes_inferred_, warns=takes_logits)
+
+        return Session(parts, settings, rows, feed, self._seeds["stream"], check)
+
     def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **kwargs: Any) -> Any:
-        """Build the step, now that callbacks have had their say, and run the epochs."""
-        self._running.seeds = {name: self._seed() for name in ("stream", "train", "meta")}
-        self._running.step = set_up_step(self, self._running)
-        self._running.update = set_up_update(self, self._running, self._update)
-        return super().fit_loop(X, y, epochs, **kwargs)
+        """Run the stages of a fit, each a loop of skorch's."""
+        if self._call is None:
+            raise RuntimeError("`fit_loop` runs inside `fit` and `partial_fit`; call one of them.")
+        rows = self._call.rows
+        session = self._session = self._new_session(rows)
+        plan = make_plan(
+            rows,
+            epochs=self.max_epochs if epochs is None else epochs,
+            is_weighted=session.is_weighted,
+            fine_tune=self.fine_tune,
+            keep_best=self.keep_best,
+        )
+        for k, stage in enumerate(plan):
+            with session.on(stage, self._seeds["train"]):
+                self._run_stage(stage, is_last=k == len(plan) - 1, **kwargs)
+        self.meta_gradient_ = session.meta_gradient
+        return self
+
+    def _run_stage(self, stage: Stage, *, is_last: bool, **kwargs: Any) -> None:
+        super().fit_loop(stage.rows.X, stage.rows.y, stage.epochs, **kwargs)
 
     def training_loss(self, y_pred: Any, y: Tensor, X: Any) -> Tensor:
         """Return the loss of a training batch."""
@@ -281,36 +321,16 @@ class WeightedNet(SklearnNet):
 
     def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Take one optimizer step on a training batch."""
-        update, ledger = self._running.update, self._running.ledger
-        if update is None:
-            raise RuntimeError("The step is built by `fit_loop`, which `fit` calls.")
-        self._running.has_begun = True
-        if not self.module_.training:  # a callback has predicted
-            self._set_training(True)
-        X, y = self._on_device(batch)
-        result = update(X, y, batch)
-        if result.weight is not None and ledger is not None:
-            rows = getattr(batch, "rows", None)
-            rows = None if rows is None else rows.to(y.device, non_blocking=True)
-            for name, value in ledger.note(rows, y, result.weight).items():
-                self.history.record_batch(name, value)
-        if result.meta_loss is not None:
-            self.history.record_batch("meta_loss", result.meta_loss)
-        return {"loss": result.loss, "y_pred": result.logits}
+        result = self._running.take(batch, self.history)
+        return {"loss": result.loss, "y_pred": result.evidence.logits}
 
-    def _update(self, X: Any, y: Tensor, batch: Any) -> StepResult:
-        """Change the module by one step on a batch that is on the device."""
-        forget_gradients(self.optimizer_)
-        result: StepResult = self._running.step(X, y)  # type: ignore[misc]
+    def _on_gradients(self, batch: Any) -> None:
         self.notify(
             "on_grad_computed",
             named_parameters=TeeGenerator(self.get_all_learnable_params()),
             batch=batch,
             training=True,
         )
-        unfuse_where_incomplete(self.optimizer_)
-        self.optimizer_.step()
-        return result
 
     def run_single_epoch(
         self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any
@@ -319,7 +339,7 @@ class WeightedNet(SklearnNet):
         if not training:
             super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
             return
-        count = 0
+        session, count = self._running, 0
         self._set_training(True)
         try:
             for batch in iterator:
@@ -330,5 +350,7 @@ class WeightedNet(SklearnNet):
                 self.notify("on_batch_end", batch=batch, training=True, **step)
                 count += 1
         finally:
-            settle(self.history, f"{prefix}_loss", is_weighted=self._running.ledger is not None)
+            is_weighted = session.stage is not None and session.stage.is_weighted
+            settle(self.history, f"{prefix}_loss", is_weighted=is_weighted)
         self.history.record(prefix + "_batch_count", count)
+        session.end_epoch(self.history)

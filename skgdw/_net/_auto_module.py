@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import torch
 from torch import nn
 
 from skgdw._validation import check_arguments
-from skgdw.modules import MLP, ResNet32, SmallResNet, Standardize
+from skgdw.modules import MLP, ResNet32, SmallResNet
 
 # Pixels a side up to which the small residual net is used.
 _SMALL = 16
@@ -38,38 +36,3 @@ def make_auto_module(X: Any, n_classes: int, **kwargs: Any) -> nn.Module:
     network = SmallResNet if max(X.shape[2:]) <= _SMALL else ResNet32
     check_arguments("module", network, kwargs, {"n_classes", "in_channels"})
     return network(n_classes, in_channels=X.shape[1], **kwargs).fit_scaling(X)
-
-
-@torch.no_grad()
-def fit_input_scaling(module: nn.Module, X: Any, some_rows: Any) -> None:
-    """Fit the input scaling of our networks, alone or inside a user's module.
-
-    Only layers that the rows reach unchanged are input layers; one that is fitted already (a
-    pretrained instance) keeps its scaling. The module is left in evaluation mode.
-
-    Parameters
-    ----------
-    module : nn.Module
-    X : ndarray of shape (n, ...)
-        Training rows; other containers are left to their owner.
-    some_rows : Tensor of shape (m, ...)
-        A few of them, on the module's device.
-    """
-    layers = [m for m in module.modules() if isinstance(m, Standardize) and not m.is_fitted]
-    if not layers or not isinstance(X, np.ndarray):
-        return
-    first: list[Standardize] = []
-
-    def look(layer: nn.Module, inputs: tuple[Any, ...]) -> None:
-        if isinstance(layer, Standardize) and torch.equal(inputs[0], some_rows):
-            first.append(layer)
-
-    handles = [layer.register_forward_pre_hook(look) for layer in layers]
-    try:
-        module.eval()
-        module(some_rows)
-    finally:
-        for handle in handles:
-            handle.remove()
-    for layer in first:
-        layer.fit_scaling(X)

@@ -19,8 +19,6 @@ from skorch.history import History
 from skorch.utils import get_map_location
 from torch import nn
 
-from skgdw._intake._hold_out import Rows
-from skgdw._training._run import Run
 from skgdw._validation import check_auto_module, find_classes
 from skgdw.exceptions import SavedVersionError
 from skgdw.modules import MLP, SmallResNet
@@ -32,7 +30,7 @@ _OLDEST = (0, 1)
 # Where skorch keeps what may live on a GPU, pickled once more so that it can be moved on loading.
 _ON_DEVICE = "__cuda_dependent_attributes__"
 # What lives only while training runs, the rows above all.
-_PASSING = ("_run", "_speaks_codes")
+_PASSING = ("_call", "_session", "_speaks_codes")
 
 
 class SavingNet(NeuralNet):
@@ -294,7 +292,7 @@ def _restore(net: Any, state: dict[str, Any]) -> None:
             net.device = net._check_device(net.device, get_map_location(net.device))
         if fitted["auto_shape"] is not None:
             like = np.zeros(fitted["auto_shape"], dtype=np.float32)
-            net._run = Run(Rows(like, None, np.arange(1)), None, 1, is_partial_fit=False)
+            net._build_rows = like
         try:
             net.initialize()
             for name, part in fitted["parts"].items():
@@ -306,6 +304,6 @@ def _restore(net: Any, state: dict[str, Any]) -> None:
                 "after setting parameters, or keep the classifier with pickle."
             ) from error
         finally:
-            net.__dict__.pop("_run", None)
+            net.__dict__.pop("_build_rows", None)
     net.history_ = History(fitted["history"])
     net._random.set_state(fitted["random"])

@@ -1,45 +1,109 @@
-"""What weight the label of each row got."""
+"""What was seen of each row in training."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from skgdw.weighting import Evidence
+
+# Batches are written down together, as a call costs more than its bytes on small ones; so many, or
+# so many logits, are waited for.
+_BATCHES_AT_ONCE, _LOGITS_AT_ONCE = 32, 2**20
+
+COLUMNS = (
+    "last_weight",
+    "mean_weight",
+    "last_loss",
+    "mean_given_probability",
+    "last_prediction",
+    "times_seen",
+)
+"""What a ledger knows of each row."""
+
 
 class Ledger:
-    """Keeps, on the device, the last weight of every row's given label.
+    """Keeps, on the device, what the steps saw of every row that ``fit`` was given.
 
     Parameters
     ----------
     n_rows : int
-        Rows of the arrays given to ``fit``.
     device : torch.device
     """
 
     def __init__(self, n_rows: int, device: torch.device) -> None:
-        self.given = torch.full((n_rows,), torch.nan, device=device)
+        def column(value: float, dtype: torch.dtype = torch.float32) -> Tensor:
+            return torch.full((n_rows,), value, dtype=dtype, device=device)
 
-    def note(self, rows: Tensor | None, y: Tensor, weight: Tensor) -> dict[str, Tensor]:
-        """Remember a batch and return its mean weights.
+        self._last_weight, self._last_loss = column(torch.nan), column(torch.nan)
+        self._total_weight, self._total_probability = column(0), column(0)
+        self._last_prediction = column(-1, torch.int64)
+        self._times_seen = column(0, torch.int64)
+        self._waiting: list[tuple[Evidence, Tensor | None]] = []
+        self._n_waiting = 0
+
+    def note(self, evidence: Evidence, given_weight: Tensor | None) -> None:
+        """Hear of a batch.
 
         Parameters
         ----------
-        rows : Tensor of shape (n,) or None
-            Where the rows stand; None where a data loader does not tell.
-        y : Tensor of shape (n,)
-            Class codes.
-        weight : Tensor of shape (n, c)
-            Class-level weights.
-
-        Returns
-        -------
-        dict of str to Tensor of shape ()
-            ``weight_given``, the mean weight at the given label, and ``weight_other``, the mean
-            at the other classes.
+        evidence : Evidence
+            Passed over if it does not know its rows.
+        given_weight : Tensor of shape (n,) or None
+            Weights at the given labels; None in plain training.
         """
-        given = weight.gather(1, y.unsqueeze(1)).squeeze(1)
-        if rows is not None:
-            self.given.index_copy_(0, rows, given.to(self.given.dtype))
-        own, n = given.sum(), len(y)
-        other = (weight.sum() - own) / (n * max(weight.shape[1] - 1, 1))
-        return {"weight_given": own / n, "weight_other": other}
+        if evidence.rows is None:
+            return
+        self._waiting.append((evidence, given_weight))
+        self._n_waiting += evidence.logits.numel()
+        if len(self._waiting) >= _BATCHES_AT_ONCE or self._n_waiting >= _LOGITS_AT_ONCE:
+            self.write()
+
+    def write(self) -> None:
+        """Write down the batches that wait. Of a row that came twice the later one is the last."""
+        if not self._waiting:
+            return
+        parts, weights = zip(*self._waiting, strict=True)
+        self._waiting, self._n_waiting = [], 0
+        evidence = Evidence.join(parts)
+        rows = evidence.rows
+        assert rows is not None  # `note` lets no other in
+        self._last_loss.index_copy_(0, rows, evidence.losses.to(self._last_loss.dtype))
+        self._last_prediction.index_copy_(0, rows, evidence.prediction)
+        self._times_seen.index_add_(0, rows, torch.ones_like(rows))
+        probability = evidence.given_probability.to(self._total_probability.dtype)
+        self._total_probability.index_add_(0, rows, probability)
+        if all(weight is not None for weight in weights):
+            given = torch.cat(weights).to(self._last_weight.dtype)
+            self._last_weight.index_copy_(0, rows, given)
+            self._total_weight.index_add_(0, rows, given)
+
+    def columns(self) -> dict[str, Tensor]:
+        """Return the columns, each of shape (n_rows,).
+
+        Figures of rows that were never seen are NaN, their last prediction is -1; so are weights in
+        plain training.
+        """
+        self.write()
+        seen = self._times_seen
+        times = torch.where(seen > 0, seen, torch.nan)
+        weighted = torch.where(self._last_weight.isnan(), torch.nan, self._total_weight)
+        found = (
+            self._last_weight,
+            weighted / times,
+            self._last_loss,
+            self._total_probability / times,
+            self._last_prediction,
+            seen,
+        )
+        return dict(zip(COLUMNS, found, strict=True))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the tensors that the columns are made of."""
+        self.write()
+        return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on from a saved state."""
+        for name, value in state.items():
+            getattr(self, name).copy_(value)

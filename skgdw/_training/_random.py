@@ -53,6 +53,12 @@ class RandomStream:
                 self._state = self._read()
                 self._write(outer)
 
+    @contextmanager
+    def undone(self) -> Iterator[None]:
+        """Draw from the stream inside the block, and go on afterwards as if nothing was drawn."""
+        with self.active(), self.replay(self._state):
+            yield
+
     def mark(self) -> list[Tensor]:
         """Remember the present position; inside `active`."""
         return self._read()

@@ -23,7 +23,7 @@ class FitSchedule(LRScheduler):
     def _get_scheduler(self, net: Any, policy: Any, **kwargs: Any) -> TorchScheduler:
         for group in net.optimizer_.param_groups:
             group["lr"] = group.pop("initial_lr", group["lr"])
-        if net.is_partial_fit:
+        if net.has_constant_rate:
             return ConstantLR(net.optimizer_, factor=1.0, total_iters=0)
         if policy is CosineAnnealingLR:
             kwargs.setdefault("T_max", net.max_epochs)

@@ -35,6 +35,7 @@ def check_parameters(estimator: Any, choices: Mapping[str, Collection[str]]) -> 
         "meta_lr": (Real, 0, True, "a number >= 0"),
         "weight_clip": (Real, 0, False, "a number > 0"),
         "meta_every": (Integral, 1, True, "an integer >= 1"),
+        "meta_weight": (Real, 0, True, "a number >= 0"),
         "max_epochs": (Integral, 0, True, "an integer >= 0"),
     }
     if not isinstance(estimator.lr, torch.Tensor):
@@ -46,7 +47,7 @@ def check_parameters(estimator: Any, choices: Mapping[str, Collection[str]]) -> 
         in_kind = isinstance(value, kind) and not isinstance(value, bool)
         if not (in_kind and math.isfinite(value) and (value >= low if closed else value > low)):
             faults.append(f"`{name}` must be {rule}; got {value!r}.")
-    for name in ("cuda_graph", "balance_meta"):
+    for name in ("balance_meta", "keep_best", "fine_tune"):
         value = getattr(estimator, name)
         if not isinstance(value, bool | np.bool_):
             faults.append(f"`{name}` must be True or False; got {value!r}.")

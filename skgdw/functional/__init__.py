@@ -4,12 +4,14 @@ Nothing here touches ``.grad``, writes in place, draws random numbers or moves d
 devices, so every function can be called on its own, in float32 or float64.
 """
 
-from skgdw.functional._directional import directional_derivative
-from skgdw.functional._logits import PROBABILITY_CAP, logit_gradient, zero_mean
-from skgdw.functional._lookahead import (
+from skgdw.functional._directional import NotCovered, directional_derivative
+from skgdw.functional._logits import PROBABILITY_CAP, close_rows, logit_gradient, zero_mean
+from skgdw.functional._lookahead import MetaGradient, look_ahead, meta_gradient
+from skgdw.functional._weight_gradient import (
     METHODS,
+    PullGradient,
     WeightGradient,
-    look_ahead,
+    unrolled_derivative,
     weight_gradient,
 )
 from skgdw.functional._weights import keep_gradient_share, update_weight
@@ -17,11 +19,17 @@ from skgdw.functional._weights import keep_gradient_share, update_weight
 __all__ = [
     "METHODS",
     "PROBABILITY_CAP",
+    "MetaGradient",
+    "NotCovered",
+    "PullGradient",
     "WeightGradient",
+    "close_rows",
     "directional_derivative",
     "keep_gradient_share",
     "logit_gradient",
     "look_ahead",
+    "meta_gradient",
+    "unrolled_derivative",
     "update_weight",
     "weight_gradient",
     "zero_mean",

@@ -13,11 +13,11 @@ import oracles
 from skgdw._training._random import RandomStream
 from skgdw._training._weighting import make_weighting
 from skgdw._training.step._rates import LookAheadRates
-from skgdw._training.step._row_loss import make_row_loss
 from skgdw._training.step._stateless import Stateless
 from skgdw._training.step._step import MetaStep, StepResult
 from skgdw._training.trial._derivatives import MetaGradient
 from skgdw.modules import WeightNet
+from skgdw.weighting._row_loss import make_row_loss
 
 LR, META_LR, CLIP, SEED = 0.1, 0.5, 0.2, 3
 

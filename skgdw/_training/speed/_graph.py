@@ -4,26 +4,44 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.optim import SGD, Optimizer
 
-from skgdw._training.step._step import MetaStep, StepResult
+from skgdw._feed._layout import Inputs
+from skgdw._training._random import StillStream
+from skgdw._training.step._meta_step import MetaStep
+from skgdw._training.step._passes import Passes
+from skgdw._training.step._plain_step import StepResult
+from skgdw.weighting import Evidence
 
 logger = logging.getLogger("skgdw")
 
-Update = Callable[[Any, Tensor, Any], StepResult]
+# Changes the module by one step on inputs, class codes, places of the rows; the batch is what
+# callbacks get.
+Update: TypeAlias = Callable[[Inputs, Tensor, Tensor | None, Any], StepResult]
+# Tensors, in tuples and mappings.
+Tree: TypeAlias = Any
 
 # Kernels are chosen and workspaces laid out in the first steps, which a graph cannot hold.
 _WARM_UP = 3
 
 
 class Recorder(Protocol):
-    """Captures an action, to be replayed on whatever then stands in the same tensors."""
+    """Captures an action, to be replayed on whatever then stands in the same tensors.
+
+    Attributes
+    ----------
+    capturable : bool
+        Whether optimizers are asked for steps that can be captured.
+    """
+
+    capturable: bool
 
     def aside(self, action: Callable[[], StepResult]) -> StepResult:
         """Run the action where it will be captured."""
@@ -86,9 +104,9 @@ class HeldBatches(Iterator[Any]):
 class Place:
     """Tensors that keep their address while what stands in them changes."""
 
-    batch: Any = None
+    batch: Tree = None
 
-    def put(self, batch: Any) -> bool:
+    def put(self, batch: Tree) -> bool:
         """Copy a batch here; return whether it fits the one before, else make room anew."""
         fits = self.batch is not None and _shapes(batch) == _shapes(self.batch)
         if fits:
@@ -99,20 +117,22 @@ class Place:
         return fits
 
 
-def _tensors(batch: Any) -> list[Tensor]:
+def _tensors(batch: Tree) -> list[Tensor]:
     if isinstance(batch, Tensor):
         return [batch]
+    if batch is None:
+        return []
     parts = batch.values() if isinstance(batch, Mapping) else batch
     return [tensor for part in parts for tensor in _tensors(part)]
 
 
-def _shapes(batch: Any) -> list[torch.Size]:
+def _shapes(batch: Tree) -> list[torch.Size]:
     return [tensor.shape for tensor in _tensors(batch)]
 
 
-def _copy(batch: Any) -> Any:
-    if isinstance(batch, Tensor):
-        return batch.clone()
+def _copy(batch: Tree) -> Tree:
+    if batch is None or isinstance(batch, Tensor):
+        return None if batch is None else batch.clone()
     if isinstance(batch, Mapping):
         return {name: _copy(part) for name, part in batch.items()}
     return tuple(_copy(part) for part in batch)
@@ -168,7 +188,7 @@ class GraphedUpdate:
     Parameters
     ----------
     update : callable
-        Takes a batch (X, y, batch), changes the module and returns the step's result.
+        Takes a batch, changes the module and returns the step's result.
     step : MetaStep
         What `update` calls; its meta batches are `held`.
     held : HeldBatches
@@ -193,47 +213,78 @@ class GraphedUpdate:
         self._seen: Counter[bool] = Counter()
         self._replays: dict[bool, Callable[[], StepResult]] = {}
 
-    def __call__(self, X: Any, y: Tensor, batch: Any) -> StepResult:
+    def __call__(
+        self, X: Inputs, y: Tensor, rows: Tensor | None, batch: Sequence[object]
+    ) -> StepResult:
         """Update the module on a batch."""
         has_meta = self.step.has_meta
         if has_meta and not self.held.advance() and self._replays:
             self._give_up("meta batches differ in size")
         with self.rates.in_place():
-            if self.recorder is None or not self._takes(X, y):
-                return self.update(X, y, batch)
+            if self.recorder is None or not self._takes((X, y, rows)):
+                return self.update(X, y, rows, batch)
             return self._run(self.recorder, has_meta, batch)
 
-    def _takes(self, X: Any, y: Tensor) -> bool:
+    def _takes(self, held: Tree) -> bool:
         """Put the batch in place if it is of the size of the first."""
         place = self._place
         is_first = place.batch is None
-        if not is_first and _shapes((X, y)) != _shapes(place.batch):
+        if not is_first and _shapes(held) != _shapes(place.batch):
             return False
-        place.put((X, y))
+        place.put(held)
         return True
 
-    def _run(self, recorder: Recorder, has_meta: bool, batch: Any) -> StepResult:
-        X, y = self._place.batch
+    def _run(self, recorder: Recorder, has_meta: bool, batch: Sequence[object]) -> StepResult:
+        X, y, rows = self._place.batch
         if self._seen[has_meta] < _WARM_UP:
             self._seen[has_meta] += 1
-            return recorder.aside(lambda: self.update(X, y, batch))
+            return recorder.aside(lambda: self.update(X, y, rows, batch))
         count = self.step.count
         if has_meta not in self._replays:
             try:
-                self._replays[has_meta] = recorder.record(lambda: self.update(X, y, None))
+                self._replays[has_meta] = recorder.record(lambda: self.update(X, y, rows, ()))
             except RuntimeError as error:
                 self._give_up(str(error).strip().splitlines()[0][:160])
                 self.step.count = count
-                return self.update(X, y, batch)
+                return self.update(X, y, rows, batch)
         result = self._replays[has_meta]()
         self.step.count = count + 1
-        # The next replay writes over the tensors of this one.
-        return StepResult._make(None if part is None else part.clone() for part in result)
+        return _copied(result)  # the next replay writes over the tensors of this one
 
     def _give_up(self, reason: str) -> None:
         self.recorder = None
         self._replays.clear()
         log_fallback([reason])
+
+
+def _copied(result: StepResult) -> StepResult:
+    found = result.evidence
+    evidence = Evidence(
+        found.logits.clone(),
+        found.y.clone(),
+        found.row_loss,
+        None if found.rows is None else found.rows.clone(),
+    )
+    weight, meta_loss = (
+        None if part is None else part.clone() for part in (result.weight, result.meta_loss)
+    )
+    return StepResult(result.loss.clone(), evidence, weight, meta_loss)
+
+
+def captured(
+    update: Update,
+    step: MetaStep,
+    optimizers: Sequence[Optimizer],
+    device: torch.device,
+    recorder: Recorder,
+) -> tuple[MetaStep, GraphedUpdate]:
+    """Return the step made ready for captures, and the update that `recorder` captures."""
+    held = HeldBatches(step.meta_batches)
+    # As nothing is drawn, no random state need be changed, which a graph does not allow.
+    passes = Passes(step.passes.stateless, StillStream())
+    step = replace(step, meta_batches=held, passes=passes)
+    rates = GraphRates(list(optimizers), device, capturable=recorder.capturable)
+    return step, GraphedUpdate(update, step, held, rates, recorder)
 
 
 def log_fallback(reasons: list[str]) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from operator import is_not
-from typing import Any
+from typing import Any, TypeAlias
 
 from torch import Tensor, nn
 
+from skgdw._feed._layout import Inputs
 from skgdw._training.speed._precision import Precision
 
 State = Mapping[str, Tensor]
@@ -17,16 +18,26 @@ _FULL = Precision()
 Place = tuple[dict[str, Tensor | None], str]
 
 
-def first_output(output: Any) -> Tensor:
+Output: TypeAlias = Tensor | tuple[Any, ...]
+
+
+def first_output(output: Output) -> Tensor:
     """Return the logits of a module that may return more beside them."""
     return output[0] if isinstance(output, tuple) else output
 
 
-def widened(values: Any) -> Any:
+def widened(X: Inputs) -> Inputs:
     """Return tensors, alone or by name, with floating-point ones in double precision."""
-    if isinstance(values, Mapping):
-        return {name: widened(value) for name, value in values.items()}
-    return values.double() if values.is_floating_point() else values
+    return widened_state(X) if isinstance(X, Mapping) else _double(X)
+
+
+def widened_state(values: State) -> dict[str, Tensor]:
+    """Return tensors by name, those in floating point in double precision."""
+    return {name: _double(value) for name, value in values.items()}
+
+
+def _double(value: Tensor) -> Tensor:
+    return value.double() if value.is_floating_point() else value
 
 
 class Stateless:
@@ -81,9 +92,9 @@ class Stateless:
         """Copy the module's buffers, for a pass that must not move the module's own."""
         return {name: buffer.clone() for name, buffer in self._buffers.items()}
 
-    def wide(self, state: State, X: Any) -> Tensor:
+    def wide(self, state: State, X: Inputs) -> Tensor:
         """Return the logits of passes in double precision, see `__call__`."""
-        whole = widened({**self.parameters, **self._buffers, **state})
+        whole = widened_state({**self.parameters, **self._buffers, **state})
         return self(whole, widened(X), precision=_FULL)
 
     @contextmanager
@@ -99,7 +110,7 @@ class Stateless:
             for tensors, key, tensor in reversed(own):
                 tensors[key] = tensor
 
-    def __call__(self, state: State, X: Any, *, precision: Precision | None = None) -> Tensor:
+    def __call__(self, state: State, X: Inputs, *, precision: Precision | None = None) -> Tensor:
         """Return the module's logits with parameters and buffers from `state`.
 
         Parameters

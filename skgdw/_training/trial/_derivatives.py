@@ -1,103 +1,79 @@
-"""Which way to the meta gradient a module can go, found by trying it on a few rows."""
+"""Which way to J g a module can go, found by trying it on a few rows."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch import Tensor
 
+from skgdw._training.step._jvp import (
+    Difference,
+    DualNumbers,
+    Jvp,
+    Recorded,
+    Unrolled,
+    WideDifference,
+)
 from skgdw._warn import warn
 from skgdw.exceptions import MetaGradientFallbackWarning
+from skgdw.functional import NotCovered
 
 logger = logging.getLogger("skgdw")
 
-
-@dataclass(frozen=True)
-class MetaGradient:
-    """A method of `skgdw.functional.weight_gradient`, and the attention it needs.
-
-    Attributes
-    ----------
-    method : {"forward", "difference", "unrolled"}
-    math_attention : bool
-        Whether attention runs on torch's composite backend, the only one with forward-mode
-        and double derivatives.
-    is_wide : bool
-        Whether a difference is one of passes in double precision.
-    """
-
-    method: str
-    math_attention: bool = False
-    is_wide: bool = False
-
-    def attention(self) -> AbstractContextManager[None]:
-        """Return a context in which attention is what the method needs."""
-        return sdpa_kernel(SDPBackend.MATH) if self.math_attention else nullcontext()
-
-    def __str__(self) -> str:
-        """Name the method as messages do."""
-        if self.method == "difference" and not self.is_wide:
-            return '"difference" in single precision'
-        return f'"{self.method}"' + (" with math attention" if self.math_attention else "")
-
-
 # Both need nothing but forward passes, and end every row.
-_DIFFERENCES = (MetaGradient("difference", is_wide=True), MetaGradient("difference"))
+_DIFFERENCES: tuple[Callable[[], Jvp], ...] = (WideDifference, Difference)
 
 # What is tried in turn.
-_FALLBACKS: dict[str, tuple[MetaGradient, ...]] = {
-    "forward": (
-        MetaGradient("forward"),
-        MetaGradient("forward", math_attention=True),
-        MetaGradient("unrolled"),
-        MetaGradient("unrolled", math_attention=True),
-        *_DIFFERENCES,
-    ),
-    "unrolled": (
-        MetaGradient("unrolled"),
-        MetaGradient("unrolled", math_attention=True),
-        *_DIFFERENCES,
-    ),
+_UNROLLED: tuple[Callable[[], Jvp], ...] = (
+    Unrolled,
+    lambda: Unrolled(math_attention=True),
+    *_DIFFERENCES,
+)
+_FORWARD: tuple[Callable[[], Jvp], ...] = (
+    DualNumbers,
+    lambda: DualNumbers(math_attention=True),
+    *_UNROLLED,
+)
+_FALLBACKS = {
+    "auto": _FORWARD,
+    "forward": _FORWARD,
     "difference": _DIFFERENCES,
+    "unrolled": _UNROLLED,
 }
-_FALLBACKS["auto"] = _FALLBACKS["forward"]
 
 META_GRADIENTS = tuple(_FALLBACKS)
+"""What the estimator's parameter ``meta_gradient`` may be."""
 
 
-def choose_meta_gradient(
+def choose_jvp(
     requested: str,
-    attempt: Callable[[MetaGradient], Tensor],
-    module: nn.Module,
+    attempt: Callable[[Jvp], Tensor],
+    module_name: str,
     *,
     eps: float | None = None,
-) -> MetaGradient:
+) -> Jvp:
     """Return the first way that works, starting from the requested one.
 
     Parameters
     ----------
     requested : {"auto", "forward", "difference", "unrolled"}
     attempt : callable
-        Computes a weight gradient that way on a few rows; raises RuntimeError or
-        NotImplementedError where torch cannot.
-    module : nn.Module
-        The network.
+        Computes J g that way on a few rows; raises RuntimeError or NotImplementedError where torch
+        cannot.
+    module_name : str
+        What messages call the network.
     eps : float, optional
-        Relative rounding error of the module's passes, where not that of the gradient's dtype.
+        Relative rounding error of the module's passes, where not that of the result's dtype.
     """
-    module_name = type(module).__name__
-    refusals = []
-    ways = _FALLBACKS[requested]
+    refusals: list[str] = []
+    ways = [make() for make in _FALLBACKS[requested]]
     for way in ways:
         try:
-            gradient = attempt(way)
-            if way.method == "forward":
-                _check_backward_agrees(gradient, way, attempt, eps)
+            found = attempt(way)
+            if isinstance(way, DualNumbers):
+                _check_backward_agrees(found, way, attempt, eps)
         except (RuntimeError, NotImplementedError) as error:
             if way is ways[-1]:
                 raise
@@ -112,7 +88,7 @@ def choose_meta_gradient(
     if refusals:
         advice = (
             "build the module on torch's math attention to be rid of this message."
-            if way.math_attention
+            if getattr(way, "math_attention", False)
             else f'set meta_gradient="{way.method}" to choose it yourself.'
         )
         warn(
@@ -124,25 +100,55 @@ def choose_meta_gradient(
 
 
 def _check_backward_agrees(
-    gradient: Tensor,
-    way: MetaGradient,
-    attempt: Callable[[MetaGradient], Tensor],
-    eps: float | None,
+    found: Tensor, way: DualNumbers, attempt: Callable[[Jvp], Tensor], eps: float | None
 ) -> None:
     """Raise if forward mode differentiates what backward does not, as under torch.no_grad."""
     try:
-        expected = attempt(MetaGradient("unrolled", way.math_attention))
+        expected = attempt(Unrolled(math_attention=way.math_attention))
     except Exception:  # whatever the module says of it: it is no more than a comparison
         return
-    if not _is_close(gradient, expected, eps):
+    if not agree(found, expected, eps):
         raise RuntimeError(
             "its forward-mode derivative is not that of its backward; does it stop the gradient "
             "with torch.no_grad?"
         )
 
 
-def _is_close(one: Tensor, other: Tensor, eps: float | None) -> bool:
+def agree(one: Tensor, other: Tensor, eps: float | None = None) -> bool:
+    """Tell whether two derivatives are the same up to rounding of relative size eps."""
     rounding = 3 * (torch.finfo(other.dtype).eps if eps is None else eps) ** 0.5
     norm = torch.linalg.vector_norm
     # What is not finite is no difference between the methods.
     return not norm(one - other) > rounding * torch.maximum(norm(one), norm(other))
+
+
+def fastest(chosen: Jvp, attempt: Callable[[Jvp], Tensor], eps: float | None = None) -> Jvp:
+    """Return what steps take for the way that was chosen: a faster one, where it agrees with it.
+
+    Forward mode along the recorded graph stands on rules of our own about torch's autograd nodes,
+    so it is taken only where dual numbers give the same on the rows of the trial.
+
+    Parameters
+    ----------
+    chosen : Jvp
+        As `choose_jvp` returned it.
+    attempt : callable
+        As in `choose_jvp`.
+    eps : float, optional
+        Relative rounding error of the module's passes.
+    """
+    if not isinstance(chosen, DualNumbers):
+        return chosen
+    recorded = Recorded(chosen)
+    try:
+        found = attempt(recorded)
+    except NotCovered as error:
+        reason = f"it does not cover {error}"
+    except Exception as error:  # a rule that is wrong: dual numbers do without it
+        reason = f"a rule of it fails: {type(error).__name__}: {error}"
+    else:
+        if recorded.is_on and agree(found, attempt(chosen), eps):
+            return recorded
+        reason = "it gives another derivative than dual numbers"
+    logger.info("forward mode by dual numbers, not along the recorded graph: %s", reason)
+    return chosen

@@ -2,56 +2,124 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from skgdw._feed._layout import Inputs, channels_last
 from skgdw._training._random import RandomStream, StillStream
+from skgdw._training.step._jvp import Jvp, WideDifference
+from skgdw._training.step._meta_step import LookAhead
+from skgdw._training.step._passes import Passes, TrainingPass
+from skgdw._training.step._rates import LookAheadRates
 from skgdw._training.step._stateless import Stateless
+from skgdw._validation._weighting import check_weighting
+from skgdw.weighting import Evidence, Weighting
+from skgdw.weighting._row_loss import RowLoss
+
+# Rows on which output and derivatives are tried out.
+TRIAL_ROWS = 8
 
 
-def gains_by_channels_last(stateless: Stateless, X: Any, stream: RandomStream) -> bool:
-    """Tell whether the module convolves images, on a CPU, and takes them with channels last.
+def eager(module: nn.Module) -> nn.Module:
+    """Return what torch.compile wrapped, or the module itself."""
+    wrapped: nn.Module = getattr(module, "_orig_mod", module)
+    return wrapped
 
-    Convolutions run a good deal faster then; the numbers are the same but for rounding. A module
-    that asks for a `view` of the other order raises, and gets the other order.
+
+@dataclass(frozen=True)
+class Probe:
+    """Passes of a module that change nothing, and what they tell.
+
+    Parameters
+    ----------
+    stateless : Stateless
+    stream : RandomStream or StillStream
     """
-    if not isinstance(X, Tensor) or X.ndim != 4 or X.device.type != "cpu":
-        return False
-    if not any(isinstance(part, nn.Conv2d) for part in stateless.module.modules()):
-        return False
-    try:
-        trial_logits(stateless, channels_last(X), stream)
-    except RuntimeError:
-        return False
-    return True
+
+    stateless: Stateless
+    stream: RandomStream | StillStream
+
+    def logits(self, X: Inputs) -> Tensor:
+        """Return what the module makes of X."""
+        with torch.no_grad(), self.stream.active(), self.stream.replay(self.stream.mark()):
+            return self.stateless(self.stateless.copy_buffers(), X)
+
+    def gains_by_channels_last(self, X: Inputs) -> bool:
+        """Tell whether the module convolves images, on a CPU, and takes them with channels last.
+
+        Convolutions run a good deal faster then; the numbers are the same but for rounding. A
+        module that asks for a `view` of the other order raises, and gets the other order.
+        """
+        if not isinstance(X, Tensor) or X.ndim != 4 or X.device.type != "cpu":
+            return False
+        if not any(isinstance(part, nn.Conv2d) for part in self.stateless.module.modules()):
+            return False
+        try:
+            self.logits(channels_last(X))
+        except RuntimeError:
+            return False
+        return True
+
+    def repeats_itself(self, X: Inputs) -> bool:
+        """Tell whether passes with and without a graph agree to the last bit."""
+        without = self.logits(X)
+        with torch.enable_grad(), self.stream.active(), self.stream.replay(self.stream.mark()):
+            logits = self.stateless(self.stateless.copy_buffers(), X)
+        return torch.equal(logits.detach(), without)
+
+    def check_weighting(
+        self, weighting: Weighting, row_loss: RowLoss, batch: tuple[Inputs, Tensor]
+    ) -> None:
+        """Check what the weighting returns for a few rows, whose places are not known to it."""
+        X, y = batch
+        check_weighting(weighting, Evidence(self.logits(X), y, row_loss))
+
+    def draws_numbers(self, X: Inputs) -> bool:
+        """Tell whether a pass of the module draws random numbers."""
+        with torch.no_grad(), self.stream.active():
+            before = self.stream.mark()
+            with self.stream.replay(before):
+                self.stateless(self.stateless.copy_buffers(), X)
+                after = self.stream.mark()
+        return not all(map(torch.equal, before, after))
 
 
-def repeats_itself(stateless: Stateless, X: Any, stream: RandomStream) -> bool:
-    """Tell whether passes with and without a graph agree to the last bit."""
-    without = trial_logits(stateless, X, stream)
-    with torch.enable_grad(), stream.active(), stream.replay(stream.mark()):
-        logits = stateless(stateless.copy_buffers(), X)
-    return torch.equal(logits.detach(), without)
+@dataclass(frozen=True)
+class Trial:
+    """Whole look-aheads on a few rows, that change nothing.
 
+    Parameters
+    ----------
+    passes : Passes
+    row_loss : RowLoss
+    rates : LookAheadRates
+    batch, meta_batch : tuple of inputs and class codes
+        A few rows.
+    shares_pass : bool
+        Whether the look-ahead goes back through the pass, as in the step.
+    """
 
-def draws_numbers(stateless: Stateless, X: Any, stream: RandomStream | StillStream) -> bool:
-    """Tell whether a pass of the module draws random numbers."""
-    with torch.no_grad(), stream.active():
-        before = stream.mark()
-        with stream.replay(before):
-            stateless(stateless.copy_buffers(), X)
-            after = stream.mark()
-    return not all(map(torch.equal, before, after))
+    passes: Passes
+    row_loss: RowLoss
+    rates: LookAheadRates
+    batch: tuple[Inputs, Tensor]
+    meta_batch: tuple[Inputs, Tensor]
+    shares_pass: bool = True
 
-
-def channels_last(X: Any) -> Any:
-    """Return images (n, channels, height, width) in the other order of memory."""
-    return X.contiguous(memory_format=torch.channels_last)
-
-
-def trial_logits(stateless: Stateless, X: Any, stream: RandomStream) -> Any:
-    """Return what the module makes of X, changing nothing."""
-    with torch.no_grad(), stream.active(), stream.replay(stream.mark()):
-        return stateless(stateless.copy_buffers(), X)
+    def __call__(self, jvp: Jvp) -> Tensor:
+        """Compute a weight gradient (n, c) that way to J g; raise where torch cannot."""
+        X, y = self.batch
+        stream, stateless = self.passes.stream, self.passes.stateless
+        with stream.active(), jvp.attention():
+            start = self.passes.start()
+            with stream.replay(start.mark):
+                logits = stateless(stateless.copy_buffers(), X)
+                evidence = Evidence(logits.detach(), y, self.row_loss)
+                tried = TrainingPass(self.passes, start, X, logits)
+                if isinstance(jvp, WideDifference):
+                    tried.check_wide()
+                look_ahead = LookAhead(self.rates, jvp, self.shares_pass)
+                _, gradient = look_ahead(tried, evidence, evidence.logit_grad, self.meta_batch)
+        return gradient.by_weight

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -92,7 +92,40 @@ class AnyRows:
         return loss.detach()
 
 
-def make_row_loss(criterion: Any, n_classes: int) -> RowLoss:
+class UnknownRows:
+    """A criterion that says nothing of single rows: their losses are NaN."""
+
+    def losses(self, logits: Tensor, y: Tensor) -> Tensor:
+        """Return NaN for each row."""
+        return logits.new_full((len(y),), torch.nan)
+
+    def logit_grad(self, logits: Tensor, y: Tensor) -> Tensor:
+        """Return NaN for each entry."""
+        return torch.full_like(logits, torch.nan)
+
+    def whole(self, losses: Tensor, logits: Tensor, y: Tensor) -> Tensor:
+        """Return NaN."""
+        return losses.mean()
+
+
+def any_row_loss(criterion: nn.Module, n_classes: int) -> RowLoss:
+    """Return a row loss for losses alone: of plain training, which takes any criterion."""
+    try:
+        return make_row_loss(criterion, n_classes)
+    except CriterionError:
+        pass
+    if hasattr(criterion, "reduction"):
+        y = torch.arange(min(n_classes, 2))
+        rows = AnyRows(criterion)
+        try:
+            if rows.losses(torch.zeros(len(y), n_classes), y).shape == y.shape:
+                return rows
+        except Exception:  # whatever it takes besides logits: plain training asks it otherwise
+            pass
+    return UnknownRows()
+
+
+def make_row_loss(criterion: nn.Module, n_classes: int) -> RowLoss:
     """Return the row loss of a criterion, or refuse it.
 
     Raises

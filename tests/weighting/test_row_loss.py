@@ -8,9 +8,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from properties import assert_close, assert_rows_balance
-from skgdw._training.step._row_loss import make_row_loss
 from skgdw.exceptions import CriterionError
 from skgdw.functional import PROBABILITY_CAP, zero_mean
+from skgdw.weighting._row_loss import make_row_loss
 
 N, C = 7, 4
 

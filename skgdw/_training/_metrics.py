@@ -1,18 +1,14 @@
-"""What one call of ``fit`` has in hand, and what it writes down."""
+"""Figures of a step and of an epoch for the history."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from typing import NamedTuple
 
 import torch
+from skorch.history import History
 from torch import Tensor
 
-from skgdw._intake._hold_out import Rows
-from skgdw._training._ledger import Ledger
-from skgdw._training.step._step import Step, StepResult
 from skgdw._warn import warn
 from skgdw.exceptions import NonFiniteLossWarning
 
@@ -20,27 +16,31 @@ from skgdw.exceptions import NonFiniteLossWarning
 _METRICS = ("meta_loss", "weight_given", "weight_other")
 
 
-@dataclass
-class Run:
-    """What lives for one call of ``fit`` or ``partial_fit`` and is never pickled.
+class WeightFigures(NamedTuple):
+    """The weights of a batch, summed up.
 
-    The seeds have names, so that results do not hang on who asks first: "stream" for what the
-    module draws, "train" and "meta" for the orders of the rows.
+    Attributes
+    ----------
+    at_given : Tensor of shape (n,)
+        Weight of each row's given label.
+    mean_given, mean_other : Tensor of shape ()
+        Mean weight at the given labels, and at all other classes.
     """
 
-    train: Rows
-    meta: Rows | None
-    n_rows: int
-    is_partial_fit: bool
-    seeds: dict[str, int] = field(default_factory=dict)
-    step: Step | None = None
-    update: Callable[[Any, Tensor, Any], StepResult] | None = None
-    ledger: Ledger | None = None
-    has_begun: bool = False
-    channels_last: bool = False
+    at_given: Tensor
+    mean_given: Tensor
+    mean_other: Tensor
 
 
-def settle(history: Any, loss: str, *, is_weighted: bool) -> None:
+def weight_figures(weight: Tensor, y: Tensor) -> WeightFigures:
+    """Sum up class-level weights (n, c) for class codes (n,)."""
+    given = weight.gather(1, y.unsqueeze(1)).squeeze(1)
+    own, n = given.sum(), len(y)
+    other = (weight.sum() - own) / (n * max(weight.shape[1] - 1, 1))
+    return WeightFigures(given, own / n, other)
+
+
+def settle(history: History, loss: str, *, is_weighted: bool) -> None:
     """Turn the figures of the last epoch into numbers, one transfer each, and add their means.
 
     Parameters

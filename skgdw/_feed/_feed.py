@@ -1,0 +1,140 @@
+"""All batches of one training run but those of its epochs: meta rows, trials, surveys."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from skgdw._feed._layout import Inputs, Layout
+from skgdw._feed._loader import make_loader
+from skgdw._intake._hold_out import Rows
+
+# A DataLoader class, or what stands for one.
+Iterator_: TypeAlias = Callable[..., Iterable[Any]]
+
+# Rows a pass without training takes at once.
+_SURVEY_ROWS = 1024
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How the rows of one part are loaded.
+
+    Attributes
+    ----------
+    iterator : callable
+        A DataLoader class, or what stands for one.
+    batch_size : int
+        -1 for all rows.
+    options : mapping of str to object
+        Further arguments of the iterator.
+    """
+
+    iterator: Iterator_
+    batch_size: int
+    options: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def rows_at_once(self) -> int:
+        """Rows a batch; -1 stands for all of them."""
+        return sys.maxsize if self.batch_size == -1 else int(self.batch_size)
+
+
+@dataclass(frozen=True)
+class Feed:
+    """Batches of rows, placed where the module takes them.
+
+    Parameters
+    ----------
+    dataset : callable
+        Makes a torch Dataset of rows and class codes.
+    train, meta : Loading
+    layout : Layout
+    balance_meta : bool
+        Whether shuffled meta batches draw every class equally often.
+    meta_seed : int
+        Of the order of the meta rows.
+    """
+
+    dataset: Callable[[Any, Any], Dataset[Any]]
+    train: Loading
+    meta: Loading
+    layout: Layout
+    balance_meta: bool
+    meta_seed: int
+
+    def meta_batches(self, meta: Rows) -> Iterator[tuple[Inputs, Tensor]]:
+        """Return batches of meta rows without end."""
+        size = min(self.meta.rows_at_once, len(meta.rows))
+        options: dict[str, Any] = {
+            "shuffle": True,
+            "generator": torch.Generator().manual_seed(self.meta_seed),
+            **self.meta.options,
+            "batch_size": size,
+        }
+        has_codes = self.balance_meta and meta.y is not None
+        loader = make_loader(
+            self.meta.iterator,
+            self.dataset(meta.X, meta.y),
+            balance=torch.as_tensor(meta.y) if has_codes else None,
+            endless=True,
+            device=torch.device(self.layout.device or "cpu"),
+            **options,
+        )
+        return map(self.layout, _rounds(loader))
+
+    def first_training_rows(self, train: Rows, n: int) -> tuple[Inputs, Tensor]:
+        """Return the first n training rows as a batch."""
+        return next(self._in_order(train, n, self.train))[:2]
+
+    def first_meta_rows(self, meta: Rows, n: int) -> tuple[Inputs, Tensor]:
+        """Return the first n meta rows as a batch."""
+        return next(self._in_order(meta, n, self.meta))[:2]
+
+    def batches(self, rows: Rows) -> Iterator[tuple[Inputs, Tensor, Tensor | None]]:
+        """Yield rows in their order: inputs, class codes, places in what ``fit`` was given."""
+        return self._in_order(rows, _SURVEY_ROWS, self.train)
+
+    def shuffled(self, rows: Rows, batch_size: int, seed: int) -> Iterable[Sequence[Any]]:
+        """Return a loader of rows in a new order each time it is gone through."""
+        return self._loader(rows, batch_size, self.train, shuffle=True, seed=seed)
+
+    def _in_order(
+        self, rows: Rows, n: int, loading: Loading
+    ) -> Iterator[tuple[Inputs, Tensor, Tensor | None]]:
+        for batch in self._loader(rows, n, loading, shuffle=False, seed=0):
+            X, y = self.layout(batch)
+            places = getattr(batch, "rows", None)
+            yield X, y, None if places is None else places.to(y.device)
+
+    def _loader(
+        self, rows: Rows, n: int, loading: Loading, *, shuffle: bool, seed: int
+    ) -> Iterable[Sequence[Any]]:
+        loader: Iterable[Sequence[Any]] = make_loader(
+            DataLoader,
+            self.dataset(rows.X, rows.y),
+            batch_size=n,
+            shuffle=shuffle,
+            generator=torch.Generator().manual_seed(seed),
+            collate_fn=loading.options.get("collate_fn"),
+        )
+        return loader
+
+
+def _rounds(loader: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
+    found = True
+    while found:  # a loader of the user's own kind ends: go round again
+        found = False
+        for batch in loader:
+            found = True
+            yield batch
+    raise ValueError(
+        "`iterator_meta` must give batches in every round; got one without any. Pass a loader "
+        "or sampler that can be gone through again and again."
+    )

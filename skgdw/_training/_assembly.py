@@ -1,0 +1,133 @@
+"""How a weighted step is put together, having tried what it needs of the module."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+
+from skgdw._feed._feed import Feed
+from skgdw._training._parts import Parts, Settings
+from skgdw._training._plan import TrainingRows
+from skgdw._training.speed._graph import (
+    CudaRecorder,
+    Update,
+    capture_faults,
+    captured,
+    log_fallback,
+)
+from skgdw._training.speed._switch import Speed
+from skgdw._training.step._jvp import Difference, Jvp
+from skgdw._training.step._meta_step import LookAhead, MetaStep
+from skgdw._training.step._passes import Passes
+from skgdw._training.step._rates import LookAheadRates
+from skgdw._training.trial._derivatives import choose_jvp, fastest
+from skgdw._training.trial._probe import TRIAL_ROWS, Probe, Trial, eager
+from skgdw.weighting._row_loss import make_row_loss
+
+logger = logging.getLogger("skgdw")
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """Puts the weighted step of a training run together.
+
+    Parameters
+    ----------
+    parts : Parts
+    settings : Settings
+    rows : TrainingRows
+        With meta rows.
+    feed : Feed
+        Gets the order of memory that suits the module.
+    probe : Probe
+        Of the module.
+    speed : Speed
+        What may be done to be faster.
+    """
+
+    parts: Parts
+    settings: Settings
+    rows: TrainingRows
+    feed: Feed
+    probe: Probe
+    speed: Speed
+
+    @property
+    def _name(self) -> str:
+        return type(self.probe.stateless.module).__name__
+
+    @property
+    def _is_compiled(self) -> bool:
+        return self.probe.stateless.module is not self.parts.module
+
+    def weighted_step(self) -> MetaStep:
+        """Return the step.
+
+        Raises
+        ------
+        CriterionError, ValueError
+            If criterion or weighting do not fit the data.
+        """
+        parts, settings, meta = self.parts, self.settings, self.rows.meta
+        assert meta is not None  # what a weighted step is for
+        self._choose_layout()
+        batch = self.feed.first_training_rows(self.rows.train, TRIAL_ROWS)
+        row_loss = make_row_loss(eager(parts.criterion), settings.n_classes)
+        self.probe.check_weighting(parts.weighting, row_loss, batch)
+        rates = LookAheadRates(self.probe.stateless, parts.optimizer, settings.lookahead_lr)
+        passes = Passes(self.probe.stateless, self.probe.stream)
+        # The graphs of torch.compile can be walked back only once.
+        shares_pass = not self._is_compiled and self.probe.repeats_itself(batch[0])
+        meta_batch = self.feed.first_meta_rows(meta, TRIAL_ROWS)
+        jvp = self._choose_jvp(Trial(passes, row_loss, rates, batch, meta_batch, shares_pass))
+        return MetaStep(
+            infer=self.probe.stateless.precision.wrap(parts.infer),
+            passes=passes,
+            row_loss=row_loss,
+            weighting=parts.weighting,
+            weighting_optimizer=parts.weighting_optimizer,
+            look_ahead=LookAhead(rates, jvp, shares_pass),
+            meta_batches=self.feed.meta_batches(meta),
+            meta_every=settings.meta_every,
+            meta_weight=settings.meta_weight,
+            min_share=settings.min_gradient_share,
+        )
+
+    def _choose_layout(self) -> None:
+        """Find the order of memory that suits the module."""
+        X, _ = self.feed.first_training_rows(self.rows.train, TRIAL_ROWS)
+        gains = self.speed.channels_last and self.probe.gains_by_channels_last(X)
+        self.feed.layout.channels_last = gains
+
+    def _choose_jvp(self, trial: Trial) -> Jvp:
+        """Choose how J g is computed, and log it once."""
+        precision = self.probe.stateless.precision
+        jvp = choose_jvp(self.settings.meta_gradient, trial, self._name, eps=precision.eps)
+        if trial.shares_pass and self.speed.recorded:
+            jvp = fastest(jvp, trial, precision.eps)
+        if trial.shares_pass and isinstance(jvp, Difference):
+            # Not from a pass in bf16: a difference of short numbers would be noise.
+            jvp = replace(jvp, shares_pass=precision.dtype is None)
+        logger.debug("meta gradient of %s: %s", self._name, jvp)
+        return jvp
+
+    def captured(self, update: Update, step: MetaStep) -> tuple[Update, MetaStep]:
+        """Return the update captured as CUDA graphs, and its step, where that can be done."""
+        parts = self.parts
+        optimizers = [parts.optimizer]
+        if parts.weighting_optimizer is not None:
+            optimizers.append(parts.weighting_optimizer)
+        faults = [] if parts.device.type == "cuda" else [f"the device is {parts.device}"]
+        if self._is_compiled:
+            faults.append(f"{self._name} is compiled")
+        X, _ = self.feed.first_training_rows(self.rows.train, TRIAL_ROWS)
+        if self.probe.draws_numbers(X):
+            faults.append(f"{self._name} draws random numbers, which passes of one step must share")
+        if parts.listeners:
+            faults.append(f"callbacks listen to gradients: {parts.listeners}")
+        faults += [fault for optimizer in optimizers for fault in capture_faults(optimizer)]
+        if faults:
+            log_fallback(faults)
+            return update, step
+        step, update = captured(update, step, optimizers, parts.device, CudaRecorder())
+        return update, step

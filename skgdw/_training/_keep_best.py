@@ -1,0 +1,56 @@
+"""Keeping the parameters of the best epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from skgdw.weighting import Evidence
+
+
+def balanced_accuracy(found: Iterable[Evidence]) -> float:
+    """Return the mean recall over the classes that occur, in [0, 1].
+
+    Parameters
+    ----------
+    found : iterable of Evidence
+        Of rows whose labels can be trusted.
+    """
+    y, right = [], []
+    for evidence in found:
+        y.append(evidence.y)
+        right.append(evidence.prediction == evidence.y)
+    labels, hits = torch.cat(y), torch.cat(right)
+    counts = torch.bincount(labels)
+    recalls = torch.bincount(labels, hits.to(torch.float64))[counts > 0] / counts[counts > 0]
+    return recalls.mean().item()
+
+
+class BestEpoch:
+    """The parameters and buffers of the epoch with the best score so far.
+
+    Attributes
+    ----------
+    score : float
+        -inf before the first epoch.
+    epoch : int
+        Its number in the history, from 1; 0 before the first.
+    state : dict of str to Tensor or None
+    """
+
+    def __init__(self) -> None:
+        self.score, self.epoch = float("-inf"), 0
+        self.state: dict[str, Tensor] | None = None
+
+    def hear(self, module: nn.Module, score: float, epoch: int) -> None:
+        """Compare an epoch with the best; of equal ones the first stays."""
+        if score > self.score:
+            self.score, self.epoch = score, epoch
+            self.state = {name: value.clone() for name, value in module.state_dict().items()}
+
+    def restore(self, module: nn.Module) -> None:
+        """Give the module the best parameters, if there was an epoch."""
+        if self.state is not None:
+            module.load_state_dict(self.state)

@@ -1,0 +1,66 @@
+"""What a training run is built from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from skgdw._feed._layout import Inputs
+from skgdw._training.step._stateless import Output
+from skgdw.weighting import Weighting
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What skorch has built, and how it calls it.
+
+    Attributes
+    ----------
+    module : nn.Module
+        As it is called: perhaps compiled.
+    criterion : nn.Module
+    optimizer : Optimizer
+    weighting : Weighting
+    weighting_optimizer : Optimizer or None
+    infer : callable
+        Calls the module on inputs.
+    loss : callable
+        The criterion of a batch, given the module's whole output.
+    set_training : callable
+        Puts module and criterion into training mode, or out of it.
+    on_gradients : callable
+        Tells the callbacks that the gradients of a batch are there.
+    listeners : list of str
+        The callbacks that listen to that.
+    device : torch.device
+    """
+
+    module: nn.Module
+    criterion: nn.Module
+    optimizer: Optimizer
+    weighting: Weighting
+    weighting_optimizer: Optimizer | None
+    infer: Callable[[Inputs], Output]
+    loss: Callable[[Output, Tensor, Inputs], Tensor]
+    set_training: Callable[[bool], None]
+    on_gradients: Callable[[Sequence[object]], None]
+    listeners: list[str]
+    device: torch.device
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The parameters of the estimator that a training run reads."""
+
+    n_classes: int
+    learning_rate: float
+    meta_gradient: str
+    precision: str
+    lookahead_lr: float | None
+    meta_every: int
+    meta_weight: float
+    min_gradient_share: float

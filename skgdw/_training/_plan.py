@@ -1,0 +1,84 @@
+"""Training in stages: which rows, which step, how long, at what rate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from skgdw._intake._hold_out import Rows
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stretch of training on one set of rows.
+
+    Attributes
+    ----------
+    name : str
+        As the history tells it.
+    rows : Rows
+        What is trained on.
+    epochs : int
+    is_weighted : bool
+        Whether the weighting has its say; else the step is plain training.
+    fine_tunes : bool
+        Whether it goes on, from where the stage before ended, at a small rate of its own that
+        cross-validation within its rows chooses.
+    judged_on : Rows or None
+        The stage ends with the parameters of the epoch that was best on these rows; None keeps
+        those of the last one.
+    """
+
+    name: str
+    rows: Rows
+    epochs: int
+    is_weighted: bool = False
+    fine_tunes: bool = False
+    judged_on: Rows | None = None
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """What is trained on, and what that is judged on.
+
+    Attributes
+    ----------
+    train : Rows
+    meta : Rows or None
+    valid : Rows or None
+    n_rows : int
+        Rows in what ``fit`` was given.
+    """
+
+    train: Rows
+    meta: Rows | None
+    valid: Rows | None
+    n_rows: int
+
+
+FINE_TUNING_EPOCHS = 30
+
+
+def make_plan(
+    rows: TrainingRows, *, epochs: int, is_weighted: bool, fine_tune: bool, keep_best: bool
+) -> list[Stage]:
+    """Return the stages of a fit.
+
+    Parameters
+    ----------
+    rows : TrainingRows
+    epochs : int
+        Of training; fine-tuning has `FINE_TUNING_EPOCHS`.
+    is_weighted : bool
+        Whether the weighting has its say.
+    fine_tune : bool
+        Whether fine-tuning on the meta rows follows, from the epoch that was best on them.
+    keep_best : bool
+        Whether the best epoch is kept: on the validation rows, or where there are none on the meta
+        rows.
+    """
+    judged_on = rows.meta if fine_tune else (rows.valid or rows.meta) if keep_best else None
+    name = "weighted" if is_weighted else "plain"
+    stages = [Stage(name, rows.train, epochs, is_weighted, judged_on=judged_on)]
+    if fine_tune and rows.meta is not None:
+        stages.append(Stage("fine_tune", rows.meta, FINE_TUNING_EPOCHS, fine_tunes=True))
+    return stages

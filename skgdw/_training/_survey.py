@@ -1,0 +1,78 @@
+"""Passes over whole sets of rows between steps."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from skgdw._feed._feed import Feed
+from skgdw._intake._hold_out import Rows
+from skgdw._training._random import RandomStream
+from skgdw._training.step._stateless import Stateless
+from skgdw.weighting import Evidence
+from skgdw.weighting._row_loss import RowLoss
+
+
+class Survey:
+    """Passes in evaluation mode and without a graph, leaving the training as it was.
+
+    Parameters
+    ----------
+    stateless : Stateless
+        The module.
+    feed : Feed
+    train : Rows
+    meta : Rows or None
+    row_loss : RowLoss
+    stream : RandomStream
+    """
+
+    def __init__(
+        self,
+        stateless: Stateless,
+        feed: Feed,
+        train: Rows,
+        meta: Rows | None,
+        row_loss: RowLoss,
+        stream: RandomStream,
+    ) -> None:
+        self.stateless, self._feed, self._stream = stateless, feed, stream
+        self._train, self._meta, self._row_loss = train, meta, row_loss
+
+    def with_module(self, module: nn.Module) -> Survey:
+        """Return the survey of another module."""
+        other = copy.copy(self)
+        other.stateless = Stateless(module, self.stateless.precision)
+        return other
+
+    def training_rows(self) -> Iterator[Evidence]:
+        """Yield the training rows, batch by batch."""
+        return self.of(self._train)
+
+    def meta_rows(self) -> Iterator[Evidence]:
+        """Yield the meta rows, batch by batch; y holds their trusted labels."""
+        return iter(()) if self._meta is None else self.of(self._meta)
+
+    @torch.no_grad()
+    def of(self, rows: Rows) -> Iterator[Evidence]:
+        """Yield the evidence of some rows, batch by batch, in their order."""
+        for X, y, places in self._feed.batches(rows):
+            with evaluating(self.stateless.module), self._stream.undone():
+                logits = self.stateless({}, X)
+            yield Evidence(logits, y, self._row_loss, places)
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put a module into evaluation mode inside the block; its parts are as before afterwards."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes:
+            part.training = mode

@@ -1,0 +1,27 @@
+"""What is done to optimizers beside their steps."""
+
+from __future__ import annotations
+
+from torch.optim import SGD, Optimizer
+
+
+def forget_gradients(optimizer: Optimizer) -> None:
+    """Do what ``zero_grad`` does, sparing its profiler's mark, which costs more than the rest."""
+    if type(optimizer).zero_grad is not Optimizer.zero_grad:
+        optimizer.zero_grad()
+        return
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = None
+
+
+def unfuse_where_incomplete(optimizer: Optimizer) -> None:
+    """Give up SGD's fused step where a parameter joins others whose momentum has begun."""
+    if not isinstance(optimizer, SGD):
+        return
+    for group in optimizer.param_groups:
+        if group.get("fused") and group["momentum"]:
+            learning = [p for p in group["params"] if p.grad is not None]
+            begun = sum("momentum_buffer" in optimizer.state.get(p, ()) for p in learning)
+            if 0 < begun < len(learning):  # torch's kernel takes all or none of them
+                group["fused"] = False

@@ -1,0 +1,75 @@
+"""A step of plain training, and what every step returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from torch import Tensor
+
+from skgdw._feed._layout import Inputs
+from skgdw._training._random import RandomStream
+from skgdw._training.step._stateless import Output, first_output
+from skgdw.weighting import Evidence
+from skgdw.weighting._row_loss import RowLoss
+
+
+class StepResult(NamedTuple):
+    """What a step found out; tensors without a graph, still on the device.
+
+    Attributes
+    ----------
+    loss : Tensor of shape ()
+        The criterion of the training batch.
+    evidence : Evidence
+        Of the training batch.
+    weight : Tensor of shape (n, c) or None
+        The class-level weights, before a batch that keeps too little of its gradient is scaled
+        up as a whole; None in plain training.
+    meta_loss : Tensor of shape () or None
+        Loss of the meta batch after the look-ahead; None on steps without one.
+    """
+
+    loss: Tensor
+    evidence: Evidence
+    weight: Tensor | None = None
+    meta_loss: Tensor | None = None
+
+
+class Step(Protocol):
+    """Fills ``.grad`` of the module's parameters; the caller's optimizer does the rest."""
+
+    def __call__(self, X: Inputs, y: Tensor, rows: Tensor | None = None) -> StepResult:
+        """Take a training batch: inputs (n, ...), class codes (n,), places of the rows (n,)."""
+
+
+@dataclass
+class PlainStep:
+    """Backward of the loss that skorch would take, nothing else.
+
+    Parameters
+    ----------
+    infer : callable
+        Calls the live module.
+    loss : callable
+        The criterion of a batch, given the module's whole output.
+    row_loss : RowLoss
+        What the ledger hears of single rows.
+    stream : RandomStream
+        Where the module's random numbers come from.
+    """
+
+    infer: Callable[[Inputs], Output]
+    loss: Callable[[Output, Tensor, Inputs], Tensor]
+    row_loss: RowLoss
+    stream: RandomStream
+
+    def __call__(self, X: Inputs, y: Tensor, rows: Tensor | None = None) -> StepResult:
+        """Take a training batch."""
+        with self.stream.active():
+            output = self.infer(X)
+            loss = self.loss(output, y, X)
+            loss.backward()
+        logits = first_output(output).detach()
+        return StepResult(loss.detach(), Evidence(logits, y, self.row_loss, rows))

@@ -1,0 +1,159 @@
+"""What a weighting is: what is sent back for a batch, and how that is learnt from the meta set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import ClassVar, NamedTuple, Protocol
+
+from torch import Tensor, nn
+
+from skgdw.functional import PullGradient, zero_mean
+from skgdw.weighting._evidence import Evidence
+
+
+class Pull(NamedTuple):
+    """What is sent back through the logits of a batch.
+
+    Attributes
+    ----------
+    weight : Tensor of shape (n, c)
+        Class-level weights, as history and ledger report them.
+    grad : Tensor of shape (n, c)
+        What takes the place of the logit gradient; its rows sum to zero.
+    """
+
+    weight: Tensor
+    grad: Tensor
+
+
+class Survey(Protocol):
+    """Passes over whole sets of rows, in evaluation mode and without a graph."""
+
+    def training_rows(self) -> Iterator[Evidence]:
+        """Yield the training rows, batch by batch."""
+
+    def meta_rows(self) -> Iterator[Evidence]:
+        """Yield the meta rows, batch by batch; y holds their trusted labels."""
+
+
+class Weighting(nn.Module):
+    """Base class of all weightings: how much each class's gradient of each row counts.
+
+    A weighting is a torch module: its parameters are stepped by ``weight_net_optimizer``, its
+    buffers are its memory, and both move, save and load with it. One method has to be written,
+    `forward`; the others have defaults that fit most purposes. A step calls them in this order:
+
+    1. ``first = weighting(evidence)``: the first weights, with a graph to the parameters.
+    2. On steps with a meta batch, `trial_pull` gives what the look-ahead follows; the meta loss
+       after it is differentiated by what was sent back, `learn` puts the gradient of that into the
+       parameters, the optimizer steps, and `refine` gives the second weights.
+    3. `pull` turns weights into what is sent back; `remember` hears of it.
+
+    Attributes
+    ----------
+    uses_meta : bool
+        Whether it learns from a meta set at all. Where not, none is taken out of the training rows.
+    warm_up : float
+        Share of a fit's steps, in [0, 1), that are plain training before the first weighted one.
+
+    Examples
+    --------
+    Rows count by how sure the network is of their label; one exponent is learnt.
+
+    >>> import torch
+    >>> from skgdw.weighting import Evidence, Weighting
+    >>> class Focus(Weighting):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.exponent = torch.nn.Parameter(torch.tensor(0.5))
+    ...
+    ...     def forward(self, evidence):
+    ...         return evidence.given_probability.unsqueeze(1) ** self.exponent
+    >>> evidence = Evidence(torch.tensor([[0.0, 0.0]]), torch.tensor([1]))
+    >>> Focus()(evidence).detach()
+    tensor([[0.7071]])
+    """
+
+    uses_meta: ClassVar[bool] = True
+    warm_up: float = 0.0
+
+    def start(self, n_rows: int, n_classes: int) -> None:
+        """Make ready for a call of ``fit`` or ``partial_fit``; row memory is made here.
+
+        Parameters
+        ----------
+        n_rows : int
+            Rows in what ``fit`` was given; ``evidence.rows`` lies in ``0 .. n_rows - 1``.
+        n_classes : int
+        """
+
+    def parameter_groups(self) -> Iterable[dict[str, object]]:
+        """Return the parameter groups of the optimizer; by default one, of all parameters.
+
+        A group may set the optimizer's options for itself, such as ``lr``.
+        """
+        return [{"params": list(self.parameters())}]
+
+    def forward(self, evidence: Evidence) -> Tensor:
+        """Return the first weights.
+
+        Parameters
+        ----------
+        evidence : Evidence
+            Of a training batch of n rows and c classes.
+
+        Returns
+        -------
+        Tensor of shape (n, c) or (n, 1)
+            One weight for each class, or for all classes of a row. Any sign. The entry at the given
+            label is never looked at where there are c: it follows from the others, so that a row
+            balances.
+        """
+        raise NotImplementedError(
+            "A `Weighting` must define `forward(evidence)`; "
+            f"{type(self).__name__} does not. Return weights of shape (n, c) or (n, 1)."
+        )
+
+    def trial_pull(self, evidence: Evidence, weight: Tensor) -> Tensor:
+        """Return what the look-ahead follows, shape (n, c), differentiable by the weights."""
+        return self.pull(evidence, weight).grad
+
+    def learn(self, evidence: Evidence, weight: Tensor, gradient: PullGradient) -> None:
+        """Put the gradient of the meta loss into the ``.grad`` of the parameters.
+
+        Parameters
+        ----------
+        evidence : Evidence
+        weight : Tensor
+            What `forward` returned, with its graph.
+        gradient : PullGradient
+            How the meta loss after the look-ahead changes with what was sent back.
+        """
+        self.trial_pull(evidence, weight).backward(gradient.by_pull)
+
+    def refine(self, evidence: Evidence, weight: Tensor, gradient: PullGradient) -> Tensor:
+        """Return the second weights; by default those of the updated parameters.
+
+        Called without gradients. `weight` is what `forward` returned before the update.
+        """
+        refined: Tensor = self(evidence)
+        return refined
+
+    def pull(self, evidence: Evidence, weight: Tensor) -> Pull:
+        """Return what is sent back for weights (n, c) or (n, 1): by default W * D, balanced.
+
+        Override it to send back something else than weighted logit gradients; rows of the result
+        must sum to zero.
+        """
+        logit_grad = evidence.logit_grad
+        weight = zero_mean(weight.expand_as(logit_grad), logit_grad, evidence.y)
+        return Pull(weight, weight * logit_grad)
+
+    def remember(self, evidence: Evidence, pull: Pull) -> None:
+        """Hear what was sent back for a batch, after it was."""
+
+    def on_warm_up_end(self, survey: Survey) -> None:
+        """Hear that the warm-up has ended, before the first weighted step."""
+
+    def on_epoch_end(self, survey: Survey) -> None:
+        """Hear that an epoch has ended."""

@@ -1,0 +1,61 @@
+"""The weightings that have a name, and building one from what a classifier can offer."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from skgdw.weighting._base import Weighting
+from skgdw.weighting._weight_net import (
+    ClassWeighting,
+    InstanceWeighting,
+    NetworkWeighting,
+    UniformWeighting,
+)
+
+WeightingLike: TypeAlias = str | type[Weighting] | Weighting
+
+WEIGHTINGS: dict[str, type[Weighting]] = {
+    "class": ClassWeighting,
+    "instance": InstanceWeighting,
+    "network": NetworkWeighting,
+    "uniform": UniformWeighting,
+}
+"""Weighting classes by the name that ``GDWClassifier(weighting=...)`` takes."""
+
+
+def weighting_class(weighting: WeightingLike) -> type[Weighting]:
+    """Return the class behind a name, a class or an instance."""
+    if isinstance(weighting, str):
+        return WEIGHTINGS[weighting]
+    return type(weighting) if isinstance(weighting, Weighting) else weighting
+
+
+def arguments_of(weighting: WeightingLike) -> list[str]:
+    """Return the names of the arguments that a weighting is built with."""
+    parameters = inspect.signature(weighting_class(weighting)).parameters.values()
+    return [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+
+
+def make_weighting(
+    weighting: WeightingLike, given: Mapping[str, object], offered: Mapping[str, object]
+) -> Weighting:
+    """Build a weighting.
+
+    Parameters
+    ----------
+    weighting : str, Weighting class or instance
+        An instance is copied, unless arguments are given, which then build another of its class.
+    given : mapping of str to object
+        Arguments that have to be taken.
+    offered : mapping of str to object
+        What the classifier has to offer, such as ``meta_lr`` and ``weight_net``: a weighting gets
+        those of them that its constructor names.
+    """
+    if isinstance(weighting, Weighting) and not given:
+        return copy.deepcopy(weighting)
+    wanted = arguments_of(weighting)
+    kwargs = {**{name: value for name, value in offered.items() if name in wanted}, **given}
+    return weighting_class(weighting)(**kwargs)
