@@ -452,8 +452,8 @@ def test_pickles_hold_no_rows(module, how):
     for row in (rows[0], rows[-1], meta[0]):
         for dtype in (np.float32, np.float64):
             assert row.astype(dtype).tobytes() not in pickled
-    # What grows is a weight for each row, and a little of the history.
-    assert len(pickled) < small + 4 * n + 20_000
+    # What grows is the ledger, four floats and two integers a row, and a little of the history.
+    assert len(pickled) < small + (4 * 4 + 2 * 8) * n + 20_000
 
 
 def test_pickle_of_a_default_estimator_loads_where_the_module_is_unknown_to_the_caller():
@@ -555,8 +555,10 @@ def test_an_error_in_a_callback_leaves_no_run_behind():
     net = quick(callbacks=[("fails", Fails())])
     with pytest.raises(OSError, match="disk full"):
         net.fit(*DATA)
-    with pytest.raises(AttributeError, match="Training runs inside `fit` and `partial_fit`"):
+    with pytest.raises(RuntimeError, match="`fit_loop` runs inside `fit` and `partial_fit`; call"):
         net.fit_loop(X, Y)
+    with pytest.raises(AttributeError, match="Training runs inside `fit` and `partial_fit`"):
+        net.train_step((torch.zeros(2, 4), torch.zeros(2, dtype=torch.int64)))
     net.set_params(callbacks=None).fit(*DATA)
     assert np.array_equal(weights(net), weights(quick().fit(*DATA)))
 
