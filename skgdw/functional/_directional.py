@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from skgdw.functional._recorded._walk import recorded_derivative
+from skgdw.functional._recorded import NotCovered, recorded_derivative
 
 Params = Mapping[str, Tensor]
 LogitsOf = Callable[[Params], Tensor]
@@ -54,7 +54,7 @@ def _difference(
     return change
 
 
-_DERIVATIVES = ("forward", "difference")
+_DERIVATIVES = ("forward", "recorded", "difference")
 
 
 def directional_derivative(
@@ -74,16 +74,16 @@ def directional_derivative(
         Maps a mapping of parameters to logits of shape (n, c). It must be a pure function.
     params, tangent : mapping of str to Tensor
         The point and the direction u, with the same names and shapes.
-    method : {"forward", "difference"}, default="forward"
-        Forward-mode differentiation (exact), or a one-sided difference whose step follows from
-        the dtype (off by about 1e-7 in float64; in float32 by 0.1 to 0.5 % in small networks, and
-        by 0.5 to 9 % in a deep ReLU network: give `wide_logits`).
+    method : {"forward", "recorded", "difference"}, default="forward"
+        Forward-mode differentiation by a pass with dual numbers (exact); the same along the graph
+        of a pass that was made (exact, and no pass is made, but only for the usual operations of
+        multilayer perceptrons and convolutional networks); or a one-sided difference whose step
+        follows from the dtype (off by about 1e-7 in float64; in float32 by 0.1 to 0.5 % in small
+        networks, and by 0.5 to 9 % in a deep ReLU network: give `wide_logits`).
     logits : Tensor of shape (n, c), optional
-        ``train_logits(params)`` where the caller has them. "forward" then goes along their graph
-        instead of calling `train_logits`, if they have one in the parameters' dtype and it holds
-        nothing but the usual operations of multilayer perceptrons and convolutional networks.
-        "difference" is saved a pass by them; it needs what a pass without a graph gives, to the
-        last bits.
+        ``train_logits(params)`` where the caller has them. "recorded" needs them, with their graph,
+        which is kept. "difference" is saved a pass by them; it needs what a pass without a graph
+        gives, to the last bits. "forward" does not look at them.
     wide_logits : callable, optional
         `train_logits` for parameters in float64, which "difference" then takes both its passes
         from.
@@ -96,7 +96,10 @@ def directional_derivative(
     Raises
     ------
     ValueError
-        If `method` is not one of the two.
+        If `method` is none of the three, or "recorded" has no `logits`.
+    NotImplementedError
+        If `method` is "recorded" and the graph holds what it does not cover, which the text names;
+        or if torch has no forward mode for an operation of the module.
 
     Examples
     --------
@@ -112,8 +115,14 @@ def directional_derivative(
             "Double backward has no directional derivative: see `weight_gradient`."
         )
     if method == "forward":
-        recorded = None if logits is None else recorded_derivative(logits, params, tangent)
-        return _forward(train_logits, params, tangent) if recorded is None else recorded
+        return _forward(train_logits, params, tangent)
+    if method == "recorded":
+        if logits is None:
+            raise ValueError(
+                '`logits` must be given where `method` is "recorded"; got None. Give '
+                'logits=train_logits(params), with its graph, or choose method="forward".'
+            )
+        return recorded_derivative(logits, params, tangent)
     if wide_logits is None:
         return _difference(train_logits, params, tangent, logits)
     dtype = next(iter(params.values())).dtype
@@ -122,3 +131,15 @@ def directional_derivative(
 
 def _widened(values: Params) -> dict[str, Tensor]:
     return {name: value.detach().double() for name, value in values.items()}
+
+
+def forward_derivative(
+    train_logits: LogitsOf, params: Params, tangent: Params, logits: Tensor | None
+) -> Tensor:
+    """Take forward mode along the graph of the logits where that covers it, else dual numbers."""
+    if logits is not None:
+        try:
+            return recorded_derivative(logits, params, tangent)
+        except NotCovered:
+            pass
+    return _forward(train_logits, params, tangent)

@@ -21,7 +21,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from skgdw.functional._directional import LogitsOf, Params, directional_derivative
+from skgdw.functional._directional import (
+    LogitsOf,
+    Params,
+    directional_derivative,
+    forward_derivative,
+)
 
 LossOf = Callable[[Params], Tensor]
 Rate = float | Tensor | Mapping[str, float | Tensor]
@@ -250,6 +255,8 @@ def weight_gradient(
         if not is_tried:
             _check_twice_differentiable(gradients)
         derivative = _through_backward(gradients, cotangent, tangent)
+    elif method == "forward":
+        derivative = forward_derivative(train_logits, params, tangent, logits)
     else:
         derivative = directional_derivative(
             train_logits, params, tangent, method=method, logits=logits, wide_logits=wide_logits

@@ -323,7 +323,9 @@ def test_unknown_method_is_refused():
     on = passes("tanh")
     with pytest.raises(ValueError, match=r"`method` must be one of \['forward', .*got 'jvp'"):
         on.gradient("jvp")
-    with pytest.raises(ValueError, match=r"must be one of \['difference', 'forward'\].*unrolled"):
+    with pytest.raises(
+        ValueError, match=r"must be one of \['difference', 'forward', 'recorded'\].*unrolled"
+    ):
         directional_derivative(on.train_logits, on.params, on.params, method="unrolled")
 
 

@@ -2,25 +2,30 @@
 
 The dual numbers of torch compute a pass anew to carry a tangent through it. Where its logits are
 at hand with their graph, all that a tangent needs is recorded there: what a node keeps for its
-backward is what its derivative needs. Graphs with nodes that are not known here are left to dual
-numbers.
+backward is what its derivative needs.
+
+A graph points from the logits back to the parameters; tangents go the other way. So the graph is
+walked twice: once backwards, to find which nodes a tangent passes and in what order, and once
+along that plan, to compute.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import Node
 
-from skgdw.functional._recorded._rules import RULES, Rule
+from skgdw.functional._recorded._nodes import NotCovered, Rule
+from skgdw.functional._recorded._rules import RULES
 
 
 def recorded_derivative(
     logits: Tensor, params: Mapping[str, Tensor], tangent: Mapping[str, Tensor]
-) -> Tensor | None:
+) -> Tensor:
     """Push a direction in parameter space through the graph of the logits: J u.
 
     Parameters
@@ -32,85 +37,141 @@ def recorded_derivative(
 
     Returns
     -------
-    Tensor of shape (n, c) or None
-        The directional derivative; None where the graph holds an operation that is not known, or
-        does not say how the logits depend on all of the parameters.
+    Tensor of shape (n, c)
+        The directional derivative, without a graph.
+
+    Raises
+    ------
+    NotCovered
+        If the graph holds what no rule covers, or does not say how the logits depend on all of the
+        parameters. Any other error is a fault, of a rule or of a graph that is gone or whose
+        tensors were changed.
     """
-    if not _has_one_graph(logits, params):
-        return None
+    last = logits.grad_fn
+    offences = list(_offences(logits, params, tangent))
+    if last is None or offences:
+        raise NotCovered("; ".join(offences or ["logits without a graph"]))
+    # A leaf is told by its tensor; a parameter that is a result itself, by the node it came from.
     starts = {id(params[name]): along for name, along in tangent.items()}
-    known: dict[Any, Tensor] = {
-        value.grad_fn: tangent[name] for name, value in params.items() if not value.is_leaf
+    known = {
+        value.grad_fn: tangent[name] for name, value in params.items() if value.grad_fn is not None
     }
-    plan = _plan(logits.grad_fn, known, starts)
-    if plan is None:
-        return None
-    left = Counter(f for _, inputs, _ in plan for f in inputs)
+    plan = _plan(last, known, starts)
     with torch.no_grad():
-        for node, inputs, rule in plan:
-            try:
-                known[node] = rule(node, [known.get(f) for f in inputs])
-            except Exception:  # of any kind: dual numbers do without, or say better what is wrong
-                return None
-            for f in inputs:
-                left[f] -= 1
-                if not left[f]:
-                    known.pop(f, None)  # its memory is wanted again
-    derivative = known[logits.grad_fn].contiguous()
-    return derivative if derivative.dtype is logits.dtype else None  # else autocast cut it short
+        _push(plan, known, logits.dtype)
+    return known[last].contiguous()
 
 
-def _has_one_graph(logits: Tensor, params: Mapping[str, Tensor]) -> bool:
-    """Tell whether all parameters, each once, may be in a graph of one kind of real numbers."""
-    return (
-        logits.output_nr == 0
-        and len({id(value) for value in params.values()}) == len(params)
-        and logits.is_floating_point()
-        and all(
-            value.requires_grad and value.output_nr == 0 and value.dtype is logits.dtype
-            for value in params.values()
-        )
-    )
+def _offences(
+    logits: Tensor, params: Mapping[str, Tensor], tangent: Mapping[str, Tensor]
+) -> Iterator[str]:
+    """Yield why the graph cannot say how the logits depend on each parameter."""
+    if not logits.is_floating_point():
+        yield f"logits of {logits.dtype}"
+    if logits.output_nr:
+        yield f"logits that are output {logits.output_nr} of an operation"
+    # The graph adds up over the names of a tensor, whose directions may differ.
+    if len({id(value) for value in params.values()}) < len(params):
+        yield "one tensor under several names"
+    if constant := [name for name, value in params.items() if not value.requires_grad]:
+        yield f"parameters that require no gradient: {constant}"
+    if further := [name for name, value in params.items() if value.output_nr]:
+        yield f"parameters that are further outputs of an operation: {further}"
+    for kind, values in (("parameters", params), ("directions", tangent)):
+        if mixed := [name for name, value in values.items() if value.dtype is not logits.dtype]:
+            yield f"mixed dtypes: logits of {logits.dtype}, but other {kind}: {mixed}"
+    if sparse := [name for name, value in tangent.items() if value.layout is not torch.strided]:
+        yield f"sparse directions: {sparse}"
 
 
-def _plan(
-    last: Any, known: dict[Any, Tensor], starts: Mapping[int, Tensor]
-) -> list[tuple[Any, list[Any], Rule]] | None:
+# Nodes that lead to a node, as torch gives them: each with the number of its output that does.
+_Before: TypeAlias = Sequence[tuple[Node | None, int]]
+
+
+class _Step(NamedTuple):
+    """One node that a tangent passes through; an input that no tangent reaches is None."""
+
+    node: Node
+    inputs: list[Node | None]
+    rule: Rule
+
+
+def _plan(last: Node, known: dict[Node, Tensor], starts: Mapping[int, Tensor]) -> list[_Step]:
     """Find the nodes that tangents pass through, each after its inputs.
 
     Parameters
     ----------
-    last : node
-    known : dict of node to Tensor
+    last : Node
+        That of the logits.
+    known : dict of Node to Tensor
         Tangents where the graph goes on before the parameters; gets those of the leaves.
     starts : mapping of int to Tensor
         Tangents by the identity of the parameter.
-
-    Returns
-    -------
-    list of (node, inputs, rule) or None
-        Inputs without a tangent are None. The whole is None where a node has no rule, or takes
-        another than the first output of one before it, or where no tangent reaches the last.
     """
-    plan = []
-    reached, met = set(known), set(known)
-    ready: list[tuple[Any, Any]] = [(last, None)]
-    while ready:
-        node, before = ready.pop()
-        if before is None:
-            if node is not None and node not in met:
-                met.add(node)
-                before = node.next_functions
-                leaf = 0 if before else id(getattr(node, "variable", None))
-                if leaf in starts:
-                    known[node] = starts[leaf]
-                    reached.add(node)
-                ready.append((node, before))
-                ready += [(f, None) for f, _ in before]
+    plan: list[_Step] = []
+    offences: list[str] = []
+    reached = set(known)
+    for node, before in _inputs_first(last, reached):
+        if not before:
+            # Of leaves only those that gather gradients have a tensor.
+            along = starts.get(id(getattr(node, "variable", None)))
+            if along is not None:
+                known[node] = along
+                reached.add(node)
         elif any(f in reached for f, _ in before):
             reached.add(node)
+            # A tangent is known by its node, which is enough for nodes with one output.
+            parts = [f.name() for f, place in before if f is not None and f in reached and place]
+            offences += [f"{name} by an output other than its first" for name in parts]
             rule = RULES.get(node.name())
-            if rule is None or any(place for f, place in before if f in reached):
-                return None
-            plan.append((node, [f if f in reached else None for f, _ in before], rule))
-    return plan if plan and plan[-1][0] is last else None
+            if rule is None:
+                offences.append(node.name())
+            else:
+                plan.append(_Step(node, [f if f in reached else None for f, _ in before], rule))
+    if offences:
+        raise NotCovered(", ".join(dict.fromkeys(offences)))
+    if not plan or plan[-1].node is not last:
+        raise NotCovered("logits that no operation derives from the parameters")
+    return plan
+
+
+def _inputs_first(last: Node, known: set[Node]) -> Iterator[tuple[Node, _Before]]:
+    """Yield all nodes that lead to the last, and what leads to each, which came earlier.
+
+    A depth-first search with a stack of its own, since a deep network is deeper than Python's: a
+    node is put back below its inputs when it is met, and yielded when they have been. Inputs in
+    front of the nodes known to begin with are left out.
+    """
+    # Also keeps Python's objects of the nodes alive: torch makes a new one, equal to none before,
+    # for a node that has lost its own, and the search would go through the node again.
+    met = set(known)
+    stack: list[tuple[Node | None, _Before | None]] = [(last, None)]
+    while stack:
+        node, before = stack.pop()
+        if node is None:
+            continue
+        if before is not None:
+            yield node, before
+        elif node not in met:
+            met.add(node)
+            before = node.next_functions
+            stack.append((node, before))
+            stack += [(f, None) for f, _ in before]
+
+
+def _push(plan: Sequence[_Step], known: dict[Node, Tensor], dtype: torch.dtype) -> None:
+    """Take the steps of the plan, and leave the tangent of the last in `known`."""
+    # A tangent is as large as the activations it belongs to. Each is let go after its last use, so
+    # that at no time more are held than the widest place of the graph needs.
+    uses = Counter(f for step in plan for f in step.inputs if f is not None)
+    for node, inputs, rule in plan:
+        along = rule(node, [None if f is None else known[f] for f in inputs])
+        if along.dtype is not dtype:
+            # A kept tensor of another dtype, or autocast around this: a product of such is neither.
+            raise NotCovered(f"mixed dtypes: {node.name()} made {along.dtype} of {dtype}")
+        known[node] = along
+        for f in inputs:
+            if f is not None:
+                uses[f] -= 1
+                if not uses[f]:
+                    del known[f]
