@@ -1,5 +1,12 @@
 """The checks of what reaches the estimator, and the words for what may not."""
 
+from skgdw._validation._built import (
+    check_auto_module,
+    check_batch_statistics,
+    check_logits,
+    check_optimizer,
+    check_weights,
+)
 from skgdw._validation._inputs import (
     as_plain_mapping,
     check_enough_rows,
@@ -16,15 +23,7 @@ from skgdw._validation._labels import (
     find_classes,
 )
 from skgdw._validation._names import check_arguments, check_names, check_settable
-from skgdw._validation._parameters import (
-    check_auto_module,
-    check_batch_statistics,
-    check_device,
-    check_logits,
-    check_optimizer,
-    check_parameters,
-    check_weights,
-)
+from skgdw._validation._parameters import check_device, check_parameters
 from skgdw._validation._parts import check_callbacks, check_prediction, check_reduction
 from skgdw._validation._trusted_rows import (
     META_SET,

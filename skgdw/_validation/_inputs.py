@@ -38,7 +38,8 @@ def check_X(estimator: BaseEstimator, X: RowContainer, *, dtype: DTypes, reset: 
     options = {"dtype": dtype, "allow_nd": True, "order": "C"}
     rows = as_dense(X, "X")
     with _NamedColumns(rows, "X"):
-        return _check_range(validate_data(estimator, rows, reset=reset, **options))
+        array = _as_numbers(validate_data(estimator, rows, reset=reset, **options))
+    return _check_range(array)
 
 
 def check_X_beside(
@@ -47,9 +48,7 @@ def check_X_beside(
     """Return `other`, called `name`, as an array with the columns and the dtype of X, or raise."""
     rows = as_dense(other, name)
     with _NamedColumns(rows, name):
-        array: NDArray[Any] = check_array(
-            rows, dtype=X.dtype, allow_nd=True, order="C", input_name=name
-        )
+        array = check_array(rows, dtype=X.dtype, allow_nd=True, order="C", input_name=name)
     if array.shape[1:] != X.shape[1:]:
         raise ValueError(
             f"`{name}` must have the columns of X; got rows of shape {array.shape[1:]}, X has "
@@ -98,8 +97,15 @@ class _NamedColumns:
             ) from error
 
 
+def _as_numbers(array: NDArray[Any]) -> NDArray[Any]:
+    """Return numbers that scikit-learn left among objects, as it does for categories, as such."""
+    return array.astype(np.float64) if array.dtype.kind == "O" else array
+
+
 def _columns_of_times(X: Any) -> list[str]:
-    """Return the columns of a frame that numpy would turn into numbers of no meaning."""
+    """Return the columns that numpy would turn into numbers of no meaning."""
+    if getattr(getattr(X, "dtype", None), "kind", "") in ("m", "M"):
+        return [f"an array of {X.dtype}"]
     kinds = zip(getattr(X, "columns", ()), getattr(X, "dtypes", ()), strict=False)
     return [
         f"column {name!r} ({dtype})" for name, dtype in kinds if getattr(dtype, "kind", "") in "mM"

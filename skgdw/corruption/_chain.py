@@ -14,6 +14,9 @@ from skgdw._rows import BoolArray, IntArray, check_mask, join_rows, n_rows, take
 # Origin of a row that is no row of the input, or not known to be one.
 UNKNOWN = -1
 
+# Fit parameters that are rows and labels of their own, however many there are.
+_BESIDE_X = {"X_meta", "y_meta", "X_val", "y_val"}
+
 
 class Corrupted(NamedTuple):
     """What came out of the samplers; `origin` (m,) is each row's number in the input."""
@@ -146,8 +149,8 @@ def _seed(sampler: Any, generator: np.random.RandomState) -> None:
 
 
 def _is_per_row(name: str, value: Any, n: int) -> bool:
-    """Tell whether a fit parameter has an entry for each row; the meta set never has."""
-    if _own_name(name) in ("X_meta", "y_meta") or isinstance(value, Mapping):
+    """Tell whether a fit parameter has an entry for each row; trusted rows beside X never have."""
+    if _own_name(name) in _BESIDE_X or isinstance(value, Mapping):
         return False
     try:
         return n_rows(value) == n

@@ -153,9 +153,9 @@ class CorruptedClassifier(ClassifierMixin, MetaEstimatorMixin, SamplerParams):
             routing is off, and under routing ``meta_mask``, the only name it then knows. Pipelines
             of :func:`skgdw.model_selection.make_meta_pipeline` take ``meta_mask`` in both cases.
         **fit_params
-            Parameters of the estimator's `fit`. ``X_meta`` and ``y_meta`` pass as they are. What
-            else has an entry for each row of X, such as ``sample_weight``, loses and repeats
-            entries as X does rows.
+            Parameters of the estimator's `fit`. ``X_meta``, ``y_meta``, ``X_val`` and ``y_val``
+            pass as they are. What else has an entry for each row of X, such as ``sample_weight``,
+            loses and repeats entries as X does rows.
 
         Returns
         -------
