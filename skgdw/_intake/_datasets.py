@@ -40,7 +40,7 @@ class KnownCodes:
     def __init__(self, codes: NDArray[np.int64]) -> None:
         self.codes = codes
 
-    def __call__(self, index: int, item: Any) -> int:
+    def __call__(self, index: int, item: object) -> int:
         return int(self.codes[index])
 
 
@@ -50,7 +50,7 @@ class CodesOfLabels:
     def __init__(self, classes: NDArray[Any]) -> None:
         self.code_by_label = {label: code for code, label in enumerate(classes.tolist())}
 
-    def __call__(self, index: int, item: Any) -> int:
+    def __call__(self, index: int, item: object) -> int:
         label = _label_in(item)
         try:
             return self.code_by_label[label]
@@ -62,7 +62,7 @@ class CodesOfLabels:
             ) from None
 
 
-def with_codes(X: Any, codes: NDArray[np.int64] | None, classes: NDArray[Any]) -> Any:
+def with_codes(X: RowContainer, codes: NDArray[np.int64] | None, classes: NDArray[Any]) -> Any:
     """Return X; where it is a Dataset, such that it hands out class codes.
 
     Parameters
@@ -96,17 +96,17 @@ def labels_inside(dataset: RowContainer, classes: ArrayLike | None) -> list[Any]
     return known[labels].tolist() if known is not None and is_coded else labels
 
 
-def _holds_codes(dataset: Any, classes: NDArray[Any]) -> bool:
+def _holds_codes(dataset: RowContainer, classes: NDArray[Any]) -> bool:
     """Tell whether the labels inside a Dataset are class codes already.
 
     They are where `classes` are 0, ..., c - 1, and where they are no numbers but the labels are.
     """
     if label_kind(classes) == "numbers":
         return bool(np.array_equal(classes, np.arange(len(classes))))
-    return len(dataset) > 0 and label_kind(np.asarray([_label_in(dataset[0])])) == "numbers"
+    return n_rows(dataset) > 0 and label_kind(np.asarray([_label_in(dataset[0])])) == "numbers"
 
 
-def _label_in(item: Any) -> Any:
+def _label_in(item: object) -> Any:
     """Return the label of what a Dataset gives for a row, as Python's own type."""
     label: Any = item[1] if isinstance(item, tuple | list) and len(item) > 1 else None
     return label.item() if hasattr(label, "item") and np.ndim(label) == 0 else label

@@ -50,7 +50,7 @@ def as_labels(y: RowContainer, name: str = "y", *, hint: str = "") -> NDArray[An
     return labels
 
 
-def is_column(y: Any) -> bool:
+def is_column(y: RowContainer) -> bool:
     """Tell whether labels that `as_labels` takes stand in a column (n, 1)."""
     shape = getattr(y, "shape", None)
     shape = np.asarray(y).shape if shape is None else shape
@@ -93,7 +93,7 @@ def _is_one_hot(labels: NDArray[Any]) -> bool:
     return bool(np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all())
 
 
-def _find_missing(labels: NDArray[Any], y: Any) -> BoolArray:
+def _find_missing(labels: NDArray[Any], y: RowContainer) -> BoolArray:
     """Tell which of `labels` (n,), those of `y`, are missing."""
     if hasattr(y, "isna"):
         return np.asarray(y.isna(), dtype=bool).reshape(len(labels), -1).max(axis=1, initial=False)
@@ -104,7 +104,7 @@ def _find_missing(labels: NDArray[Any], y: Any) -> BoolArray:
     return np.zeros(len(labels), dtype=bool)
 
 
-def _is_missing(label: Any) -> bool:
+def _is_missing(label: object) -> bool:
     """Tell None from labels, and what is not equal to itself: NaN, NaT, NA."""
     try:
         return label is None or bool(label != label)

@@ -23,7 +23,9 @@ def passes_through(X: object) -> bool:
     return is_dataset(X) or is_mapping(X)
 
 
-def check_X(estimator: BaseEstimator, X: RowContainer, *, dtype: DTypes, reset: bool) -> Any:
+def check_X(
+    estimator: BaseEstimator, X: RowContainer, *, dtype: DTypes, reset: bool
+) -> NDArray[Any]:
     """Return X as an array (n, d) or (n, ...), or raise.
 
     Parameters
@@ -125,14 +127,14 @@ def _columns_without_numbers(X: Any) -> list[str]:
     return found
 
 
-def _check_range(X: Any) -> Any:
+def _check_range(X: NDArray[Any]) -> NDArray[Any]:
     """Refuse doubles that a module of single precision would see as infinite."""
     if X.dtype == np.float64 and X.size and np.abs(X).max() > np.finfo(np.float32).max:
         raise ValueError("Input X contains a value too large for dtype('float32'). Scale X.")
     return X
 
 
-def as_plain_mapping(X: Any) -> Any:
+def as_plain_mapping(X: RowContainer) -> Any:
     """Return a mapping as a dict, anything else as it is."""
     return dict(X) if is_mapping(X) else X
 

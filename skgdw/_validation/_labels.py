@@ -32,8 +32,9 @@ def check_labels(
     hint : str
         What to do about several columns of labels.
     """
-    labels = as_labels(check_given(y, name), name, hint=hint)
-    if is_column(y):
+    given = check_given(y, name)
+    labels = as_labels(given, name, hint=hint)
+    if is_column(given):
         warn(
             f"A column-vector {name} was passed when a 1d array was expected. Please change the "
             f"shape of {name} to (n_samples, ), for example using ravel().",
@@ -88,7 +89,7 @@ def _unknown(labels: NDArray[Any], classes: NDArray[Any]) -> list[Any]:
 
 
 def check_dataset_labels(
-    X: Any, y: RowContainer | None, classes: ArrayLike | None
+    X: RowContainer, y: RowContainer | None, classes: ArrayLike | None
 ) -> NDArray[Any] | None:
     """Return the labels of a mapping or Dataset, None where a Dataset holds them itself."""
     if is_mapping(X):

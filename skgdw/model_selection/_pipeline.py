@@ -8,6 +8,8 @@ from typing import Any, ClassVar, Self
 from sklearn import config_context
 from sklearn.pipeline import Pipeline, make_pipeline
 
+from skgdw._rows import RowContainer
+
 
 class MetaPipeline(Pipeline):
     """A pipeline that sends ``X_meta`` and ``X_val`` through its steps, fitted on X alone.
@@ -65,7 +67,7 @@ class MetaPipeline(Pipeline):
             part.transform_input = self.transform_input
         return part
 
-    def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
+    def fit(self, X: RowContainer, y: RowContainer | None = None, **params: Any) -> Self:
         """Fit the steps on (X, y) and the last one with the transformed trusted rows.
 
         Parameters
@@ -154,5 +156,5 @@ def _name_steps(steps: Sequence[Any]) -> list[tuple[str, Any]]:
     return [step if _is_pair(step) else next(unnamed) for step in steps]
 
 
-def _is_pair(step: Any) -> bool:
+def _is_pair(step: object) -> bool:
     return isinstance(step, tuple) and len(step) == 2 and isinstance(step[0], str)
