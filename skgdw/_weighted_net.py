@@ -20,11 +20,12 @@ from torch.utils.data import Dataset, Subset
 from skgdw._feed._dataset import RowDataset
 from skgdw._feed._feed import Feed, Loading
 from skgdw._feed._layout import Layout
+from skgdw._intake._check_fit import TrainingData
 from skgdw._net._auto_module import make_auto_module
 from skgdw._net._sklearn_net import SklearnNet, listens
 from skgdw._training._metrics import settle
 from skgdw._training._parts import Parts, Settings
-from skgdw._training._plan import Stage, TrainingRows, make_plan
+from skgdw._training._plan import Stage, make_plan
 from skgdw._training._random import RandomStream
 from skgdw._training._schedule import FitSchedule
 from skgdw._training._session import Session
@@ -47,7 +48,7 @@ _ONE_KERNEL = {"fused": True}
 class Call:
     """One call of ``fit`` or ``partial_fit``."""
 
-    rows: TrainingRows
+    rows: TrainingData
     is_partial_fit: bool
 
 
@@ -252,7 +253,7 @@ class WeightedNet(SklearnNet):
 
     # Training.
 
-    def _new_session(self, rows: TrainingRows) -> Session:
+    def _new_session(self, rows: TrainingData) -> Session:
         """Build the session, now that callbacks have had their say."""
         self._seeds = {name: self._seed() for name in ("stream", "train", "meta")}
         parts = Parts(

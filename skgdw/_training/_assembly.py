@@ -6,8 +6,8 @@ import logging
 from dataclasses import dataclass, replace
 
 from skgdw._feed._feed import Feed
+from skgdw._intake._check_fit import TrainingData
 from skgdw._training._parts import Parts, Settings
-from skgdw._training._plan import TrainingRows
 from skgdw._training.speed._graph import (
     CudaRecorder,
     Update,
@@ -35,7 +35,7 @@ class Assembly:
     ----------
     parts : Parts
     settings : Settings
-    rows : TrainingRows
+    rows : TrainingData
         With meta rows.
     feed : Feed
         Gets the order of memory that suits the module.
@@ -47,7 +47,7 @@ class Assembly:
 
     parts: Parts
     settings: Settings
-    rows: TrainingRows
+    rows: TrainingData
     feed: Feed
     probe: Probe
     speed: Speed

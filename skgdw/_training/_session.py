@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from skgdw._feed._feed import Feed
 from skgdw._feed._layout import Inputs
+from skgdw._intake._check_fit import TrainingData
 from skgdw._intake._hold_out import Rows
 from skgdw._training._assembly import Assembly
 from skgdw._training._fine_tune import FineTuner
@@ -17,7 +18,7 @@ from skgdw._training._keep_best import BestEpoch, balanced_accuracy
 from skgdw._training._ledger import Ledger
 from skgdw._training._metrics import weight_figures
 from skgdw._training._parts import Parts, Settings
-from skgdw._training._plan import Stage, TrainingRows
+from skgdw._training._plan import Stage
 from skgdw._training._random import RandomStream
 from skgdw._training._survey import Survey
 from skgdw._training.speed._graph import Update
@@ -40,7 +41,7 @@ class Session:
     ----------
     parts : Parts
     settings : Settings
-    rows : TrainingRows
+    rows : TrainingData
     feed : Feed
     seed : int
         Of what the module draws.
@@ -58,7 +59,7 @@ class Session:
         self,
         parts: Parts,
         settings: Settings,
-        rows: TrainingRows,
+        rows: TrainingData,
         feed: Feed,
         seed: int,
         check_logits: Callable[[Tensor, bool], None],
