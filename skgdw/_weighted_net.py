@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Subset
 from skgdw._feed._dataset import RowDataset
 from skgdw._feed._loader import make_loader
 from skgdw._intake._hold_out import Rows
-from skgdw._net._auto_module import make_auto_module
+from skgdw._net._auto_module import make_auto_module, shape_of_rows
 from skgdw._net._sklearn_net import SklearnNet
 from skgdw._step_setup import eager, set_up_step, set_up_update
 from skgdw._training._random import RandomStream
@@ -110,9 +110,13 @@ class WeightedNet(SklearnNet):
         with RandomStream(self._seed(), torch.device("cpu")).active():
             kwargs = self.get_params_for("module")
             if isinstance(self.module, str):
-                check_auto_module(self.module, is_fitting=self._run is not None)
+                if self._run is not None:
+                    self._row_shape = shape_of_rows(self._run.train.X)
+                check_auto_module(self.module, is_fitting=bool(self._row_shape))
                 n_classes = len(self.classes_inferred_)
-                self.module_ = make_auto_module(self._running.train.X, n_classes, **kwargs)
+                self.module_ = make_auto_module(self._row_shape, n_classes, **kwargs)
+                if self._run is not None:
+                    self.module_.fit_scaling(self._run.train.X)
             else:
                 module = self.initialized_instance(self.module, kwargs)
                 # A copy: the caller's instance is not trained, and a refit starts afresh.

@@ -9,17 +9,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from skgdw._net._outputs import first_output
 from skgdw._training.speed._precision import Precision
 
 State = Mapping[str, Tensor]
 _FULL = Precision()
 
 Place = tuple[dict[str, Tensor | None], str]
-
-
-def first_output(output: Any) -> Tensor:
-    """Return the logits of a module that may return more beside them."""
-    return output[0] if isinstance(output, tuple) else output
 
 
 def widened(values: Any) -> Any:
