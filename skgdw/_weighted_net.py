@@ -21,7 +21,7 @@ from skgdw._feed._dataset import RowDataset
 from skgdw._feed._feed import Feed, Loading
 from skgdw._feed._layout import Layout
 from skgdw._intake._check_fit import TrainingData
-from skgdw._net._auto_module import make_auto_module
+from skgdw._net._auto_module import make_auto_module, shape_of_rows
 from skgdw._net._sklearn_net import SklearnNet, listens
 from skgdw._training._metrics import settle
 from skgdw._training._parts import Parts, Settings
@@ -119,9 +119,14 @@ class WeightedNet(SklearnNet):
         with RandomStream(self._seed(), torch.device("cpu")).active():
             kwargs = self.get_params_for("module")
             if isinstance(self.module, str):
-                rows = self._rows_to_build_for
-                check_auto_module(self.module, is_fitting=rows is not None)
-                self.module_ = make_auto_module(rows, len(self.classes_inferred_), **kwargs)
+                data = None if self._call is None else self._call.rows
+                if data is not None:
+                    self._row_shape = shape_of_rows(data.train.X)
+                check_auto_module(self.module, is_fitting=bool(self._row_shape))
+                n_classes = len(self.classes_inferred_)
+                self.module_ = make_auto_module(self._row_shape, n_classes, **kwargs)
+                if data is not None:
+                    self.module_.fit_scaling(data.train.X)
             else:
                 module = self.initialized_instance(self.module, kwargs)
                 # A copy: the caller's instance is not trained, and a refit starts afresh.
@@ -129,12 +134,6 @@ class WeightedNet(SklearnNet):
             self._initialize_weight_net()
             self._initialize_weighting()
         return self
-
-    @property
-    def _rows_to_build_for(self) -> Any:
-        if self._call is None:
-            return self.__dict__.get("_build_rows")
-        return self._call.rows.train.X
 
     def _initialize_weight_net(self) -> None:
         kwargs = self.get_params_for("weight_net")
@@ -150,7 +149,7 @@ class WeightedNet(SklearnNet):
         weighting = make_weighting(self.weighting, self.get_params_for("weighting"), offered)
         self.weighting_ = weighting.to(self._module_dtype())
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: object) -> None:
         """Restore; nets saved before weightings were modules get theirs."""
         super().__setstate__(state)
         if hasattr(self, "weight_net_") and not hasattr(self, "weighting_"):

@@ -7,6 +7,7 @@ from itertools import islice
 import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, SequentialSampler, TensorDataset
+from torch.utils.data._utils.pin_memory import pin_memory
 
 from properties import untouched
 from skgdw._feed import _loader as _batches
@@ -213,3 +214,10 @@ def test_loader_of_the_user_leaves_the_global_random_state_alone(make):
             for _ in range(2)
         ]
     assert orders[0] == orders[1]  # the generator decides
+
+
+def test_pinning_memory_keeps_a_batch_a_pair():
+    rebuilt = Batch(part for part in (torch.ones(2, 2), torch.zeros(2)))
+    assert torch.equal(rebuilt[0], torch.ones(2, 2))
+    assert rebuilt.rows is None
+    assert callable(pin_memory)  # which rebuilds tuples by their type
