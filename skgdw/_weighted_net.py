@@ -20,6 +20,8 @@ from torch.utils.data import DataLoader, Subset
 
 from skgdw._feed._dataset import RowDataset
 from skgdw._feed._loader import make_loader
+from skgdw._feed._numbers import rows_of
+from skgdw._feed._rounds import Rounds
 from skgdw._intake._hold_out import Rows
 from skgdw._net._auto_module import make_auto_module
 from skgdw._net._sklearn_net import SklearnNet
@@ -205,6 +207,10 @@ class WeightedNet(SklearnNet):
             dataset.rows = torch.as_tensor(self._run.train.rows)
         return dataset
 
+    def _row_numbers(self, dataset: Any) -> Tensor | None:
+        train = self._running.train
+        return rows_of(dataset, train.X, train.rows)
+
     def _meta_loader(self, meta: Rows) -> Any:
         options = {
             "shuffle": True,
@@ -225,19 +231,7 @@ class WeightedNet(SklearnNet):
 
     def meta_batches(self, meta: Rows) -> Iterator[tuple[Any, Tensor]]:
         """Return meta batches without end, on the device."""
-        return self._rounds(self._meta_loader(meta))
-
-    def _rounds(self, loader: Any) -> Iterator[tuple[Any, Tensor]]:
-        found = True
-        while found:  # a loader of the user's own kind ends: go round again
-            found = False
-            for batch in loader:
-                found = True
-                yield self._on_device(batch)
-        raise ValueError(
-            "`iterator_meta` must give batches in every round; got one without any. Pass a loader "
-            "or sampler that can be gone through again and again."
-        )
+        return map(self._on_device, Rounds(self._meta_loader(meta)))
 
     def batch_rows(self, part: str) -> int:
         """Return the rows of a batch; -1 stands for all of them."""
