@@ -84,6 +84,7 @@ class Cursor(Iterator[Tensor]):
 
     def _open(self) -> Tensor:
         """Draw the pass to begin with, and go to the place to begin at."""
+        self.batches.start = None
         if self._start is not None:
             self._position = self._start["position"]
             if self.batches.passes.generator is not None:
@@ -164,6 +165,9 @@ class RowBatches(Sampler[Tensor]):
     ----------
     cursor : Cursor or None
         The one begun last.
+    start : CursorState or None
+        Where the next one begins. It stands until a batch is asked for: a DataLoader with workers
+        asks for two iterators of its sampler and uses the second.
     n_ahead : int
         How many batches a loader may ask for before it hands out the first of them.
     """
@@ -185,7 +189,7 @@ class RowBatches(Sampler[Tensor]):
         self.device = device
         self.n_ahead = 0
         self.cursor: Cursor | None = None
-        self._start: CursorState | None = None
+        self.start: CursorState | None = None
 
     def __len__(self) -> int:
         full, rest = divmod(self.n, self.batch_size)
@@ -193,15 +197,14 @@ class RowBatches(Sampler[Tensor]):
 
     def __iter__(self) -> Cursor:
         self.cursor = Cursor(self)
-        if self._start is not None:
-            self.cursor.load_state_dict(self._start)
-            self._start = None
+        if self.start is not None:
+            self.cursor.load_state_dict(self.start)
         return self.cursor
 
     def resume(self, state: CursorState) -> None:
         """Have the next iteration begin at the place of `state`."""
         Cursor(self).load_state_dict(state)  # which refuses a wrong one, here and not later
-        self._start = state
+        self.start = state
 
 
 class ListBatches(Sampler[list[int]]):

@@ -138,7 +138,8 @@ class _Feed:
         if not isinstance(loader, DataLoader) or type(loader).__iter__ is not DataLoader.__iter__:
             return False
         is_ours = order_of(loader) is not None
-        if not is_ours and not _is_known(loader.batch_sampler or loader.sampler):
+        by_batch = loader.batch_sampler is not None
+        if not is_ours and not _is_known(loader.batch_sampler if by_batch else loader.sampler):
             return False
         # Workers start from the base seed, which the generator gives again; what they draw after
         # that is only repeated if they read the same batches again.
