@@ -20,6 +20,7 @@ from torch.utils.data import Dataset, Subset
 from skgdw._feed._dataset import RowDataset
 from skgdw._feed._feed import Feed, Loading
 from skgdw._feed._layout import Layout
+from skgdw._feed._numbers import rows_of
 from skgdw._intake._check_fit import TrainingData
 from skgdw._net._auto_module import make_auto_module, shape_of_rows
 from skgdw._net._sklearn_net import SklearnNet, listens
@@ -244,6 +245,12 @@ class WeightedNet(SklearnNet):
         if isinstance(dataset, RowDataset) and call is not None and X is call.rows.train.X:
             dataset.rows = torch.as_tensor(call.rows.train.rows)
         return dataset
+
+    def _row_numbers(self, dataset: Dataset[Any]) -> Tensor | None:
+        if self._call is None:
+            return None
+        train = self._call.rows.train
+        return rows_of(dataset, train.X, train.rows)
 
     def _loading(self, part: str) -> Loading:
         options = self.get_params_for(f"iterator_{part}")

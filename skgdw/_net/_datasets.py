@@ -83,6 +83,10 @@ class FedNet(NeuralNet):
         generator.manual_seed(self._order_seed() if training else 0)
         # Rows of many passes are placed on the device once; prediction sees each a single time.
         device = torch.device((self.device if training else None) or "cpu")
-        return make_loader(
-            getattr(self, name), dataset, device=device, **{"generator": generator, **options}
-        )
+        rows = self._row_numbers(dataset) if training else None
+        options = {"generator": generator, **options}
+        return make_loader(getattr(self, name), dataset, rows=rows, device=device, **options)
+
+    def _row_numbers(self, dataset: Dataset) -> Tensor | None:
+        """Return where rows that are trained on stand in what ``fit`` was given, if known."""
+        return None
