@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from sklearn.utils.metadata_routing import UNUSED
 from torch.utils.data import DataLoader
 
 from skgdw import _validation as check
-from skgdw._intake._check_fit import check_fit, split_rows
-from skgdw._training._plan import TrainingRows
+from skgdw._intake._check_fit import GivenRows, TrainingData, check_fit
+from skgdw._rows import RowContainer
 from skgdw._training.speed._precision import PRECISIONS
 from skgdw._training.trial._derivatives import META_GRADIENTS
 from skgdw._weighted_net import Call, WeightedNet
 from skgdw.modules import WeightNet
-from skgdw.weighting import WEIGHTINGS
+from skgdw.weighting._registry import weighting_class
 
 # What parameters of these names may be.
-CHOICES = {"weighting": WEIGHTINGS, "meta_gradient": META_GRADIENTS, "precision": PRECISIONS}
+CHOICES = {"meta_gradient": META_GRADIENTS, "precision": PRECISIONS}
 
 
 class GDWClassifier(WeightedNet):
@@ -147,12 +149,16 @@ class GDWClassifier(WeightedNet):
         "X_meta": True,
         "y_meta": True,
         "meta_mask": True,
+        "X_val": True,
+        "y_val": True,
     }
     __metadata_request__partial_fit: ClassVar[dict[str, Any]] = {
         "classes": UNUSED,
         "X_meta": True,
         "y_meta": True,
         "meta_mask": True,
+        "X_val": True,
+        "y_val": True,
     }
 
     def __init__(
@@ -219,12 +225,14 @@ class GDWClassifier(WeightedNet):
 
     def fit(
         self,
-        X: Any,
-        y: Any = None,
-        X_meta: Any = None,
-        y_meta: Any = None,
+        X: RowContainer,
+        y: RowContainer | None = None,
+        X_meta: RowContainer | None = None,
+        y_meta: RowContainer | None = None,
         *,
-        meta_mask: Any = None,
+        meta_mask: RowContainer | None = None,
+        X_val: RowContainer | None = None,
+        y_val: RowContainer | None = None,
     ) -> GDWClassifier:
         """Train on (X, y), taught by the meta set.
 
@@ -233,13 +241,18 @@ class GDWClassifier(WeightedNet):
         X : array-like of shape (n, d) or (n, channels, height, width)
             Training rows: array, DataFrame, tensor; also skorch's mappings and Datasets, which
             reach the module as they are.
-        y : array-like of shape (n,)
-            Labels of any kind; None for a Dataset that holds them, with ``classes`` set.
+        y : array-like of shape (n,), (n, 1) or one-hot (n, n_classes)
+            Labels of any kind; those of one-hot rows are the numbers of the columns. None for a
+            Dataset that holds them, with ``classes`` set.
         X_meta, y_meta : array-like of shape (m, ...) and (m,), or 1-tuples holding one
             Trusted rows, disjoint from X. Cross-validation never cuts what stands in a 1-tuple.
+            A Dataset that holds its labels comes without y_meta.
         meta_mask : array-like of shape (n,), bool
             Marks trusted rows of X instead: they leave the training set and become the meta set.
             Right under every kind of slicing.
+        X_val, y_val : array-like of shape (k, ...) and (k,), or 1-tuples holding one
+            More trusted rows, disjoint from the others, that are only scored: validation rows in
+            place of a ``train_split`` of noisy ones.
 
         Returns
         -------
@@ -249,39 +262,41 @@ class GDWClassifier(WeightedNet):
         Raises
         ------
         ValueError, TypeError
-            If parameters, rows, labels or meta set break a rule; nothing is trained then.
+            If parameters, rows, labels or trusted rows break a rule; nothing is trained then.
 
         Warns
         -----
         NoMetaSetWarning
             If there is no meta set: one of ``meta_size`` is taken out of the training rows.
         MetaClassWarning, MetaOverlapWarning, MetaScaleWarning, MetaSlicedWarning
-            If the meta set looks wrong in one of these ways.
+            If trusted rows look wrong in one of these ways; ValidationOverlapWarning likewise.
         MetaGradientFallbackWarning
             If the module cannot do the meta gradient by forward mode, or as asked.
         """
+        given = GivenRows(X, y, X_meta, y_meta, meta_mask, X_val, y_val)
         with self._as_before_if_refused():
-            check.check_parameters(self, CHOICES)
-            data = check_fit(self, X, y, X_meta, y_meta, meta_mask, self.classes, reset=True)
             fresh = not (self.warm_start and hasattr(self, "module_"))
+            data = self._check_fit(given, self.classes, reset=True, fresh=fresh)
             return self._train(data, fresh=fresh, is_partial_fit=False)
 
     def partial_fit(
         self,
-        X: Any,
-        y: Any = None,
-        classes: Any = None,
-        X_meta: Any = None,
-        y_meta: Any = None,
+        X: RowContainer,
+        y: RowContainer | None = None,
+        classes: ArrayLike | None = None,
+        X_meta: RowContainer | None = None,
+        y_meta: RowContainer | None = None,
         *,
-        meta_mask: Any = None,
+        meta_mask: RowContainer | None = None,
+        X_val: RowContainer | None = None,
+        y_val: RowContainer | None = None,
     ) -> GDWClassifier:
         """Go on training on (X, y) at the constant base learning rate, for ``max_epochs`` epochs.
 
         Parameters
         ----------
-        X, y, X_meta, y_meta, meta_mask
-            As in `fit`. Every call brings its own meta set: it is not kept.
+        X, y, X_meta, y_meta, meta_mask, X_val, y_val
+            As in `fit`. Every call brings its own meta set and validation set: none is kept.
         classes : array-like of shape (n_classes,), optional
             All labels that will ever come, for the first call; later calls may repeat them.
 
@@ -295,26 +310,37 @@ class GDWClassifier(WeightedNet):
         ValueError, TypeError
             As `fit`, and for labels that the first call did not know.
         """
+        given = GivenRows(X, y, X_meta, y_meta, meta_mask, X_val, y_val)
         fitted = self.__sklearn_is_fitted__()
         if fitted and classes is not None:
             check.check_same_classes(classes, self.classes_)
         known = self.classes_ if fitted else self.classes if classes is None else classes
         with self._as_before_if_refused():
-            check.check_parameters(self, CHOICES)
-            data = check_fit(self, X, y, X_meta, y_meta, meta_mask, known, reset=not fitted)
-            return self._train(data, fresh=not hasattr(self, "module_"), is_partial_fit=True)
+            fresh = not hasattr(self, "module_")
+            data = self._check_fit(given, known, reset=not fitted, fresh=fresh)
+            return self._train(data, fresh=fresh, is_partial_fit=True)
 
-    def _train(
-        self, data: check.CheckedData, *, fresh: bool, is_partial_fit: bool
-    ) -> GDWClassifier:
-        """Split off the meta rows, build what is not built yet, and hand over to skorch."""
-        if fresh or not hasattr(self, "_random"):
-            self._new_random()
-        train, meta = split_rows(self, data)
-        check.check_enough_rows(len(train.rows))
+    def _check_fit(
+        self, given: GivenRows, classes: ArrayLike | None, *, reset: bool, fresh: bool
+    ) -> TrainingData:
+        """Check the parameters and what is given; a fresh fit starts the source of seeds anew."""
+
+        def source() -> np.random.RandomState:
+            if fresh or not hasattr(self, "_random"):
+                self._new_random()
+            return self._random
+
+        check.check_parameters(self, CHOICES)
+        uses_meta = weighting_class(self.weighting).uses_meta or self.fine_tune
+        return check_fit(
+            self, given, classes=classes, reset=reset, uses_meta=uses_meta, random_state=source
+        )
+
+    def _train(self, data: TrainingData, *, fresh: bool, is_partial_fit: bool) -> GDWClassifier:
+        """Build what is not built yet, and hand over to skorch."""
+        train = data.train
         self.classes_inferred_ = data.classes
-        rows = TrainingRows(train, meta, None, check.n_samples(data.X))
-        self._call = Call(rows, is_partial_fit)
+        self._call = Call(data, is_partial_fit)
         self.row_weights_ = self.row_ledger_ = None
         # Parameters of a module that is made in inference mode could never be trained.
         with torch.inference_mode(False), torch.enable_grad():

@@ -20,11 +20,13 @@ from torch.utils.data import Dataset, Subset
 from skgdw._feed._dataset import RowDataset
 from skgdw._feed._feed import Feed, Loading
 from skgdw._feed._layout import Layout
-from skgdw._net._auto_module import make_auto_module
+from skgdw._feed._numbers import rows_of
+from skgdw._intake._check_fit import TrainingData
+from skgdw._net._auto_module import make_auto_module, shape_of_rows
 from skgdw._net._sklearn_net import SklearnNet, listens
 from skgdw._training._metrics import settle
 from skgdw._training._parts import Parts, Settings
-from skgdw._training._plan import Stage, TrainingRows, make_plan
+from skgdw._training._plan import Stage, make_plan
 from skgdw._training._random import RandomStream
 from skgdw._training._schedule import FitSchedule
 from skgdw._training._session import Session
@@ -47,7 +49,7 @@ _ONE_KERNEL = {"fused": True}
 class Call:
     """One call of ``fit`` or ``partial_fit``."""
 
-    rows: TrainingRows
+    rows: TrainingData
     is_partial_fit: bool
 
 
@@ -118,9 +120,14 @@ class WeightedNet(SklearnNet):
         with RandomStream(self._seed(), torch.device("cpu")).active():
             kwargs = self.get_params_for("module")
             if isinstance(self.module, str):
-                rows = self._rows_to_build_for
-                check_auto_module(self.module, is_fitting=rows is not None)
-                self.module_ = make_auto_module(rows, len(self.classes_inferred_), **kwargs)
+                data = None if self._call is None else self._call.rows
+                if data is not None:
+                    self._row_shape = shape_of_rows(data.train.X)
+                check_auto_module(self.module, is_fitting=bool(self._row_shape))
+                n_classes = len(self.classes_inferred_)
+                self.module_ = make_auto_module(self._row_shape, n_classes, **kwargs)
+                if data is not None:
+                    self.module_.fit_scaling(data.train.X)
             else:
                 module = self.initialized_instance(self.module, kwargs)
                 # A copy: the caller's instance is not trained, and a refit starts afresh.
@@ -128,12 +135,6 @@ class WeightedNet(SklearnNet):
             self._initialize_weight_net()
             self._initialize_weighting()
         return self
-
-    @property
-    def _rows_to_build_for(self) -> Any:
-        if self._call is None:
-            return self.__dict__.get("_build_rows")
-        return self._call.rows.train.X
 
     def _initialize_weight_net(self) -> None:
         kwargs = self.get_params_for("weight_net")
@@ -149,7 +150,7 @@ class WeightedNet(SklearnNet):
         weighting = make_weighting(self.weighting, self.get_params_for("weighting"), offered)
         self.weighting_ = weighting.to(self._module_dtype())
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: object) -> None:
         """Restore; nets saved before weightings were modules get theirs."""
         super().__setstate__(state)
         if hasattr(self, "weight_net_") and not hasattr(self, "weighting_"):
@@ -245,6 +246,12 @@ class WeightedNet(SklearnNet):
             dataset.rows = torch.as_tensor(call.rows.train.rows)
         return dataset
 
+    def _row_numbers(self, dataset: Dataset[Any]) -> Tensor | None:
+        if self._call is None:
+            return None
+        train = self._call.rows.train
+        return rows_of(dataset, train.X, train.rows)
+
     def _loading(self, part: str) -> Loading:
         options = self.get_params_for(f"iterator_{part}")
         size = options.get("batch_size", self.batch_size)
@@ -252,7 +259,7 @@ class WeightedNet(SklearnNet):
 
     # Training.
 
-    def _new_session(self, rows: TrainingRows) -> Session:
+    def _new_session(self, rows: TrainingData) -> Session:
         """Build the session, now that callbacks have had their say."""
         self._seeds = {name: self._seed() for name in ("stream", "train", "meta")}
         parts = Parts(

@@ -18,6 +18,7 @@ __all__ = [
     "ProbabilityOutputWarning",
     "SavedVersionError",
     "SkgdwWarning",
+    "ValidationOverlapWarning",
 ]
 
 
@@ -38,11 +39,15 @@ class MetaOverlapWarning(SkgdwWarning):
 
 
 class MetaScaleWarning(SkgdwWarning):
-    """The meta set is on another scale than the training set: one of them was preprocessed."""
+    """The meta set, or the validation set, is on another scale than the training set."""
 
 
 class MetaSlicedWarning(SkgdwWarning):
-    """The meta set is as long as the training set: a splitter may have cut it."""
+    """The meta set, or the validation set, is as long as X: a splitter may have cut it."""
+
+
+class ValidationOverlapWarning(SkgdwWarning):
+    """Validation rows also stand in the training set or in the meta set."""
 
 
 class MetaGradientFallbackWarning(SkgdwWarning):

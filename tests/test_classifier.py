@@ -6,13 +6,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.base import is_classifier
-from sklearn.exceptions import DataConversionWarning, NotFittedError
-from sklearn.metrics import accuracy_score
+from sklearn.exceptions import DataConversionWarning
 from torch.utils.data import TensorDataset
 
 from classifier_cases import Data, Net, blobs, quick, weights
-from skgdw import GDWClassifier
 from skgdw.exceptions import MetaClassWarning
 
 DATA = blobs()
@@ -201,68 +198,6 @@ def test_dataset_that_keeps_its_labels():
 
 
 # --- prediction -----------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def net():
-    return learner().fit(*DATA.labelled(["dog", "cat", "ox"]))
-
-
-def test_probabilities(net):
-    probability = net.predict_proba(X)
-    assert probability.shape == (48, 3)
-    assert probability.dtype == np.float32
-    assert (probability >= 0).all()
-    assert np.abs(probability.sum(axis=1) - 1).max() < 1e-6
-    logits = net.forward(torch.tensor(X, dtype=torch.float32))
-    torch.testing.assert_close(torch.from_numpy(probability), logits.softmax(dim=1))
-
-
-def test_predictions(net):
-    predicted = net.predict(X)
-    assert predicted.shape == (48,)
-    assert predicted.dtype.kind == "U"
-    assert set(predicted) == {"dog", "cat", "ox"}
-
-
-def test_score_is_accuracy(net):
-    y = np.array(["dog", "cat", "ox"])[Y]
-    y[:10] = "cat"
-    assert net.score(X, y) == accuracy_score(y, net.predict(X))
-    sample_weight = np.arange(48)
-    expected = accuracy_score(y, net.predict(X), sample_weight=sample_weight)
-    assert net.score(X, y, sample_weight=sample_weight) == expected
-
-
-def test_one_row(net):
-    assert np.allclose(net.predict_proba(X[:1]), net.predict_proba(X)[:1], atol=1e-6)
-    assert net.predict(X[:1]).shape == (1,)
-
-
-def test_predictions_do_not_hang_on_training_mode(net):
-    before = net.predict_proba(X)
-    net.module_.train()
-    assert np.array_equal(net.predict_proba(X), before)
-    assert not net.module_.training
-
-
-def test_more_rows_than_a_prediction_step(net):
-    many = np.tile(X, (60, 1))
-    assert np.allclose(net.predict_proba(many), np.tile(net.predict_proba(X), (60, 1)), atol=1e-6)
-
-
-def test_decision_is_left_to_probabilities(net):
-    assert is_classifier(net)
-    assert not hasattr(net, "decision_function")
-
-
-@pytest.mark.parametrize("attribute", ["classes_", "n_features_in_", "module_"])
-def test_nothing_is_there_before_fit(attribute):
-    net = GDWClassifier()
-    assert not hasattr(net, attribute)
-    for method in (net.predict, net.predict_proba):
-        with pytest.raises(NotFittedError, match="Call `fit` with training rows before predicting"):
-            method(X)
 
 
 @pytest.mark.parametrize("weighting", ["class", "instance", "network", "uniform"])

@@ -1,6 +1,7 @@
 """What may come as X, and what may come as the module."""
 
 import copy
+import functools
 
 import numpy as np
 import pandas as pd
@@ -9,11 +10,10 @@ import torch
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
+from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset, WeightedRandomSampler
 
 from classifier_cases import DropoutNet, Net, Rows, blobs, quick, weights
 from skgdw import GDWClassifier
-from skgdw.modules import MLP, ResNet32, SmallResNet
 
 DATA = blobs()
 X, Y, X_META, Y_META = DATA
@@ -147,54 +147,6 @@ def test_a_module_that_writes_into_its_inputs_does_not_reach_the_callers_arrays(
 
 
 # --- images ---------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def images():
-    rng = np.random.default_rng(0)
-    pixels = rng.integers(0, 100, (40, 3, 6, 6), dtype=np.uint8)
-    labels = np.arange(40) % 2
-    pixels[labels == 1, :, :3] += 150
-    return pixels, labels
-
-
-def test_images_of_bytes(images):
-    pixels, labels = images
-    net = quick("auto", max_epochs=2, batch_size=8)
-    net.fit(pixels[10:], labels[10:], pixels[:10], labels[:10])
-    assert isinstance(net.module_, SmallResNet)
-    assert net.n_features_in_ == 3
-    assert net.predict_proba(pixels).shape == (40, 2)
-    assert net.score(pixels, labels) > 0.9
-    as_floats = quick("auto", max_epochs=2, batch_size=8)
-    as_floats.fit(pixels[10:].astype(float), labels[10:], pixels[:10].astype(float), labels[:10])
-    assert np.array_equal(weights(as_floats), weights(net))
-
-
-def test_large_images_get_the_deep_network(images):
-    pixels, labels = images
-    large = np.tile(pixels, (1, 1, 3, 3))[:, :1]
-    net = quick("auto", max_epochs=0).fit(large[10:], labels[10:], large[:10], labels[:10])
-    assert isinstance(net.module_, ResNet32)
-    assert next(net.module_.parameters()).shape[1] == 1
-
-
-def test_auto_network_takes_module_parameters():
-    net = quick("auto", module__hidden=(7,)).fit(*DATA)
-    assert isinstance(net.module_, MLP)
-    assert [p.shape[0] for p in net.module_.parameters() if p.ndim == 2] == [7, 3]
-
-
-def test_auto_network_ignores_the_scale_of_the_table():
-    data = blobs(90, 30)
-    plain = quick("auto", max_epochs=10).fit(*data)
-    scale, offset = np.array([1e-3, 1.0, 1e2, 1e4]), np.array([0.0, 1e2, -1e3, 1e5])
-    moved = quick("auto", max_epochs=10)
-    moved.fit(data.X * scale + offset, data.y, data.X_meta * scale + offset, data.y_meta)
-    assert plain.score(data.X, data.y) > 0.9
-    assert np.allclose(
-        moved.predict_proba(data.X * scale + offset), plain.predict_proba(data.X), atol=0.02
-    )
 
 
 # --- modules --------------------------------------------------------------------------------------
@@ -417,3 +369,43 @@ def test_default_estimator_on_a_raw_table():
     data = blobs(120, 30)
     net = GDWClassifier(verbose=0, random_state=0).fit(*data)
     assert net.score(data.X, data.y) > 0.95
+
+
+def test_labels_given_beside_a_dataset_count():
+    dataset = TensorDataset(torch.as_tensor(X, dtype=torch.float32), torch.as_tensor(Y))
+    meta = torch.as_tensor(X_META, dtype=torch.float32)
+    names = np.array(["a", "b", "c"])
+    net = quick(max_epochs=20).fit(
+        dataset, names[(Y + 1) % 3], TensorDataset(meta), names[(Y_META + 1) % 3]
+    )
+    assert (net.predict(X) == names[(Y + 1) % 3]).mean() > 0.9
+
+
+class Ragged(Dataset):
+    def __len__(self):
+        return 30
+
+    def __getitem__(self, index):
+        return torch.ones(1 + index % 3, 4), index % 3
+
+
+def pad(samples):
+    rows = nn.utils.rnn.pad_sequence([x for x, _ in samples], batch_first=True)
+    return rows.sum(1), torch.tensor([y for _, y in samples])
+
+
+def test_collate_functions_are_asked_at_the_start_too():
+    collate = {f"iterator_{part}__collate_fn": pad for part in ("train", "meta", "valid")}
+    net = quick(classes=[0, 1, 2], batch_size=10, **collate)
+    net.fit(Ragged(), None, Subset(Ragged(), range(9)), np.arange(9) % 3)
+    assert np.isfinite(net.history[-1, "train_loss"])
+
+
+@pytest.mark.parametrize("part", ["iterator_train", "iterator_valid", "iterator_meta"])
+def test_loaders_with_settings_and_generators_of_the_users(part):
+    loader = functools.partial(torch.utils.data.DataLoader, num_workers=0)
+    plain = quick("auto").fit(*DATA)
+    partial = quick("auto", **{part: loader}).fit(*DATA)
+    np.testing.assert_allclose(partial.predict_proba(X), plain.predict_proba(X), rtol=1e-4)
+    net = quick("auto", **{f"{part}__generator": torch.Generator().manual_seed(5)}).fit(*DATA)
+    assert net.predict(X).shape == (len(X),)

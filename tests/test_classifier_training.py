@@ -15,11 +15,13 @@ from skorch.callbacks import (
     ProgressBar,
 )
 from skorch.dataset import ValidSplit
+from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR, StepLR
 from torch.utils.data import DataLoader
 
 from classifier_cases import Net, blobs, quick, weights
 from skgdw import GDWClassifier
+from skgdw.modules import WeightNet
 
 DATA = blobs()
 X, Y, X_META, Y_META = DATA
@@ -505,3 +507,45 @@ def test_row_weights_keep_the_last_of_each_row():
     net = GDWClassifier(Net, max_epochs=3, verbose=0, random_state=0).fit(*DATA)
     assert net.row_weights_.shape == (48,)
     assert ((net.row_weights_ > 0) & np.isfinite(net.row_weights_)).all()
+
+
+def test_weighting_net_optimizer_without_weight_decay():
+    net = quick(weight_net_optimizer=torch.optim.Rprop).fit(*DATA)
+    assert isinstance(net.weight_net_optimizer_, torch.optim.Rprop)
+
+
+def test_criterion_instance_is_copied():
+    criterion = nn.CrossEntropyLoss()
+    net = quick(Net(), criterion=criterion).fit(*DATA)
+    assert net.criterion_ is not criterion
+
+
+class EinsumWeights(torch.nn.Module):
+    """A weighting net whose gradients are laid out otherwise than its parameters."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = torch.nn.Parameter(torch.linspace(-1, 1, 15).reshape(5, 3))
+        self.out = torch.nn.Parameter(torch.linspace(-1, 1, 5))
+
+    def forward(self, losses):
+        powers = losses.clamp(max=2)[:, None] ** torch.arange(3)
+        hidden = torch.einsum("ni,oi->no", powers, self.first)
+        return torch.sigmoid(torch.relu(hidden) @ self.out)
+
+
+def test_gradients_of_any_layout_reach_the_optimizer_of_the_weighting_net():
+    nets = [
+        quick("auto", weight_net=EinsumWeights, weight_net_optimizer__fused=fused).fit(*DATA)
+        for fused in (True, False)
+    ]
+    ours, theirs = (net.weight_net_.state_dict() for net in nets)
+    for name in ours:
+        torch.testing.assert_close(ours[name], theirs[name], rtol=1e-4, atol=1e-5)
+
+
+def test_a_frozen_weighting_net_stays_as_it_is():
+    frozen = WeightNet(hidden=4).requires_grad_(False)
+    net = quick("auto", weight_net=frozen).fit(*DATA)
+    for own, given in zip(net.weight_net_.parameters(), frozen.parameters(), strict=True):
+        assert torch.equal(own, given)

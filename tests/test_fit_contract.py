@@ -54,7 +54,7 @@ REFUSED_META = {
     "X_meta wrapped, y_meta cut": (
         {"X_meta": (X_META,), "y_meta": Y_META[:-4]},
         ValueError,
-        "got 12 and 8. Under cross-validation wrap both in 1-tuples",
+        "got 12 and 8; pass one label per row. Under cross-validation wrap both in 1-tuples",
     ),
     "empty tuple": (
         {"X_meta": (), "y_meta": (Y_META,)},
@@ -150,12 +150,12 @@ REFUSED_META = {
     "None among y_meta": (
         {"y": Y.astype(str), "X_meta": X_META, "y_meta": with_missing(Y_META.astype(str), None)},
         ValueError,
-        "`y_meta` must not miss labels; got 1 missing (NaN or None), the first in row 3",
+        "`y_meta` must have a label in every row; got 1 missing, the first in row 3; drop or label",
     ),
     "NaN among y_meta": (
         {"X_meta": X_META, "y_meta": with_missing(Y_META, np.nan, float)},
         ValueError,
-        "y_meta` must not miss labels; got 1 missing",
+        "`y_meta` must have a label in every row; got 1 missing, the first in row 3",
     ),
     "NA in a column of text": (
         {
@@ -164,19 +164,20 @@ REFUSED_META = {
             "y_meta": pd.Series(Y_META.astype(str), dtype="string").mask(Y_META == 2),
         },
         ValueError,
-        "`y_meta` must not miss labels; got 4 missing (NaN or None), the first in row 2",
+        "`y_meta` must have a label in every row; got 4 missing, the first in row 2",
     ),
     "continuous y_meta": (
         {"X_meta": X_META, "y_meta": Y_META + 0.5},
         ValueError,
-        "`y_meta` must hold classes, one a row; got others: Unknown label type: continuous",
+        "Unknown label type: `y_meta` must hold classes; got continuous values such as 0.5",
     ),
     "two columns of labels": (
-        {"X_meta": X_META, "y_meta": np.eye(3)[Y_META]},
+        {"X_meta": X_META, "y_meta": 2 * np.eye(3)[Y_META]},
         ValueError,
-        "`y_meta` must hold one label a row, shape (n,); got shape (12, 3). One-hot rows become "
-        "labels by y_meta.argmax(axis=1); a wrapper that fits one classifier for each column of y "
-        "(MultiOutputClassifier, ClassifierChain) does not cut `y_meta` so: give it `meta_mask`",
+        "`y_meta` must hold one label per row, as a vector, a column or one-hot rows; got shape "
+        "(12, 3); multilabel and multioutput targets are not supported. A wrapper that fits one "
+        "classifier for each column of y (MultiOutputClassifier, ClassifierChain) does not cut "
+        "`y_meta` so: give it `meta_mask` in place of `X_meta` and `y_meta`.",
     ),
     "mask without a true row": (
         {"meta_mask": np.zeros(48, bool)},
@@ -230,7 +231,11 @@ REFUSED_META = {
 
 REFUSED_ROWS = {
     "no labels": ({"y": None}, ValueError, "`y` must hold one label a row; got None"),
-    "labels missing at the end": ({"y": Y[:-1]}, ValueError, "inconsistent numbers of samples"),
+    "labels missing at the end": (
+        {"y": Y[:-1]},
+        ValueError,
+        "`X` and `y` must have the same number of rows; got 48 and 47; pass one label per row.",
+    ),
     "NaN in X": ({"X": spoiled(X, np.nan)}, ValueError, "Input X contains NaN"),
     "infinity in X": ({"X": spoiled(X, np.inf)}, ValueError, "Input X contains infinity"),
     "too large for float32": ({"X": spoiled(X, 1e300)}, ValueError, "too large for dtype"),
@@ -240,29 +245,37 @@ REFUSED_ROWS = {
     "one row": ({"X": X[:1], "y": Y[:1]}, ValueError, "At least two training rows are needed"),
     "complex": ({"X": X + 0j}, ValueError, "Complex data not supported"),
     "text": ({"X": X.astype(str).astype(object) + "x"}, ValueError, "could not convert string"),
-    "continuous y": ({"y": Y + 0.5}, ValueError, "Unknown label type: continuous"),
-    "one-hot y": (
-        {"y": np.eye(3)[Y]},
+    "continuous y": (
+        {"y": Y + 0.5},
         ValueError,
-        "`y` must hold one label a row, shape (n,); got shape (48, 3). One-hot rows become "
-        "labels by y.argmax(axis=1); for several outputs wrap the classifier in "
-        "MultiOutputClassifier, with",
+        "Unknown label type: `y` must hold classes; got continuous values such as 0.5; bin them",
     ),
-    "NaN in y": ({"y": with_missing(Y, np.nan, float)}, ValueError, "y contains NaN"),
+    "several outputs": (
+        {"y": np.eye(3)[Y] + 1},
+        ValueError,
+        "`y` must hold one label per row, as a vector, a column or one-hot rows; got shape "
+        "(48, 3); multilabel and multioutput targets are not supported. For several outputs wrap "
+        "the classifier in MultiOutputClassifier, with the meta rows marked by `meta_mask`.",
+    ),
+    "NaN in y": (
+        {"y": with_missing(Y, np.nan, float)},
+        ValueError,
+        "`y` must have a label in every row; got 1 missing, the first in row 3; drop or label",
+    ),
     "NaN in text y": (
         {"y": with_missing(Y.astype(str), np.nan)},
         ValueError,
-        "`y` must not miss labels; got 1 missing (NaN or None), the first in row 3",
+        "`y` must have a label in every row; got 1 missing, the first in row 3; drop or label",
     ),
     "None in y": (
         {"y": with_missing(Y.astype(str), None)},
         ValueError,
-        "`y` must not miss labels; got 1 missing (NaN or None), the first in row 3",
+        "`y` must have a label in every row; got 1 missing, the first in row 3; drop or label",
     ),
     "numbers and text in y": (
         {"y": np.array([0, "a"] * 24, dtype=object)},
-        ValueError,
-        "Unknown label type",
+        TypeError,
+        "`y` must hold labels of one kind that can be sorted; got int, str; convert them",
     ),
     "too few classes": ({"classes": [0, 1]}, ValueError, "got [0, 1], and labels [2] beside them"),
     "a class twice": (

@@ -8,7 +8,7 @@ import pytest
 import torch
 from skorch import NeuralNetClassifier
 from torch import nn
-from torch.utils.data import TensorDataset
+from torch.utils.data import Subset, TensorDataset
 
 from classifier_cases import Net, blobs, quick, weights
 from skgdw import GDWClassifier
@@ -148,31 +148,6 @@ def test_bad_random_state(seed):
 # --- modules --------------------------------------------------------------------------------------
 
 
-def test_unknown_module_string():
-    with pytest.raises(ValueError, match='must be "auto", a torch module or its class; got the st'):
-        quick("mlp").fit(*DATA)
-
-
-def test_auto_module_needs_data():
-    net = GDWClassifier()
-    with pytest.raises(ValueError, match='`module="auto"` is sized by the data, so it cannot be'):
-        net.initialize()
-    net.set_params(max_epochs=1, verbose=0).fit(*DATA)
-    assert net.predict(X).shape == (48,)
-
-
-def test_images_without_a_channel_axis():
-    images = np.random.default_rng(0).normal(size=(60, 5, 5))
-    with pytest.raises(ValueError, match=r"shape \(48, 5, 5\). Give images a channel axis: X\[:"):
-        quick("auto").fit(images[:48], Y, images[48:], Y_META)
-
-
-def test_five_axes():
-    videos = np.random.default_rng(0).normal(size=(60, 2, 2, 2, 2))
-    with pytest.raises(ValueError, match=r"takes tables \(n, d\) and images .* pass a torch modul"):
-        quick("auto").fit(videos[:48], Y, videos[48:], Y_META)
-
-
 class Returns(Net):
     """Returns what is asked for in place of logits."""
 
@@ -220,11 +195,6 @@ def test_after_a_refused_refit_the_classifier_does_not_pass_for_fitted_on_new_la
     with pytest.raises(ModuleOutputError, match="Net returned"):
         net.fit(X, np.array([*"wxyz"])[np.arange(48) % 4], X_META, np.array([*"wxy"])[Y_META])
     assert list(net.classes_) == [*"abc"]
-
-
-def test_logits_may_come_first_in_a_tuple():
-    net = quick(Returns(lambda z: (z, z.relu()))).fit(*DATA)
-    assert net.predict_proba(X).shape == (48, 3)
 
 
 class Softmax(Net):
@@ -489,3 +459,29 @@ def test_images_of_another_size_are_refused_in_prediction():
     net = quick("auto").fit(images[:48], Y, images[48:], Y_META)
     with pytest.raises(ValueError, match=r"features|shape"):
         net.predict(images[:, [0, 0]])
+
+
+def test_mapping_with_nan():
+    bad = X_META.copy()
+    bad[0, 0] = np.nan
+    with pytest.raises(ValueError, match=r"`X_meta` must be finite; got NaN .* entries \['x'\]"):
+        quick().fit({"x": X}, Y, {"x": bad}, Y_META)
+
+
+def test_meta_loader_that_runs_dry():
+    with pytest.raises(ValueError, match="must give batches in every round"):
+        quick(iterator_meta__sampler=iter(range(12)), max_epochs=9).fit(*DATA)
+
+
+def test_empty_meta_dataset():
+    rows = TensorDataset(torch.as_tensor(X, dtype=torch.float32), torch.as_tensor(Y))
+    with pytest.raises(ValueError, match="at least one row; got an empty meta set"):
+        quick().fit(rows, Y, Subset(rows, []), Y_META[:0])
+
+
+@pytest.mark.parametrize("part", ["meta", "train"])
+def test_bad_options_of_loaders_leave_nothing_fitted(part):
+    net = quick(**{f"iterator_{part}__num_workers": -1})
+    with pytest.raises(ValueError, match="num_workers"):
+        net.fit(*DATA)
+    assert not hasattr(net, "module_")

@@ -10,13 +10,14 @@ import sklearn
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 from sklearn.ensemble import BaggingClassifier
 from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from classifier_cases import Net, blobs, quick, weights
+from skgdw import GDWClassifier
 from skgdw.exceptions import (
     MetaClassWarning,
     MetaGradientFallbackWarning,
@@ -28,6 +29,7 @@ from skgdw.exceptions import (
     ProbabilityOutputWarning,
     SkgdwWarning,
 )
+from skgdw.model_selection import split_meta
 
 DATA = blobs()
 X, Y, X_META, Y_META = DATA
@@ -426,3 +428,22 @@ def test_two_faults_give_two_warnings():
     rows = np.vstack([X[:6], X_META[6:]])
     caught = caught_in_fit(quick(), X, Y, rows[Y_META != 1], Y_META[Y_META != 1])
     assert [entry.category for entry in caught] == [MetaClassWarning, MetaOverlapWarning]
+
+
+def table(load):
+    X, y, X_meta, y_meta = split_meta(*load(return_X_y=True), 40, random_state=0)
+    return X, y, X_meta, y_meta, StandardScaler().fit(X).transform
+
+
+@pytest.mark.parametrize("load", [load_wine, load_breast_cancer])
+@pytest.mark.parametrize("forgotten", ["X_meta", "X", None])
+def test_one_of_the_sets_was_not_scaled(load, forgotten):
+    X, y, X_meta, y_meta, scale = table(load)
+    fit = GDWClassifier(max_epochs=0, verbose=0).fit
+    rows = X if forgotten == "X" else scale(X)
+    meta_rows = X_meta if forgotten == "X_meta" else scale(X_meta)
+    if forgotten is None:
+        fit(rows, y, meta_rows, y_meta)
+    else:
+        with pytest.warns(MetaScaleWarning, match=r"\d+ of \d+ columns have their middle far"):
+            fit(rows, y, meta_rows, y_meta)

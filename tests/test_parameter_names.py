@@ -1,5 +1,6 @@
 """Names and kinds of parameters that cannot be: refused in words, with what was meant."""
 
+import functools
 import re
 
 import numpy as np
@@ -104,16 +105,6 @@ def test_arguments_that_a_part_does_not_take(name):
     assert Net.built == 0
     with pytest.raises(ValueError, match=words):
         quick().fit(*DATA).set_params(**{name: 1}).fit(*DATA)
-
-
-def test_arguments_of_the_auto_module():
-    with pytest.raises(ValueError, match=r"of MLP; got `module__hiden` \(did you mean `module__hi"):
-        quick("auto", module__hiden=(3,)).fit(*DATA)
-    with pytest.raises(ValueError, match=r"of MLP; got `module__n_features`. Those it takes are"):
-        quick("auto", module__n_features=4).fit(*DATA)
-    images = np.random.default_rng(0).normal(size=(60, 1, 4, 4))
-    with pytest.raises(ValueError, match="must be arguments of SmallResNet; got `module__hidden`"):
-        quick("auto", module__hidden=(3,)).fit(images[:48], Y, images[48:], Y_META)
 
 
 def test_parts_that_take_any_argument_are_left_to_themselves():
@@ -248,3 +239,31 @@ def test_settings_of_an_optimizer_of_another_kind():
     net = quick(optimizer__momentum=0.5).set_params(optimizer=torch.optim.Adam)
     with pytest.raises(ValueError, match=r"arguments of Adam; got `optimizer__momentum`. Those"):
         net.fit(*DATA)
+
+
+class WithAuxiliary(GDWClassifier):
+    """A subclass that takes arguments for a part of its own, and one for itself."""
+
+    def initialize_module(self):
+        super().initialize_module()
+        self.auxiliary_ = torch.nn.Linear(**self.get_params_for("auxiliary"))
+        return self
+
+    def get_params_for(self, prefix):
+        params = super().get_params_for(prefix)
+        params.pop("kept", None)
+        return params
+
+
+def test_arguments_of_a_subclass():
+    options = {"auxiliary__in_features": 2, "auxiliary__out_features": 3, "module__kept": 1}
+    net = WithAuxiliary("auto", max_epochs=1, verbose=0, **options)
+    assert net.set_params(auxiliary__out_features=4).fit(*DATA).auxiliary_.out_features == 4
+
+
+def test_a_wrapper_may_take_more_than_what_it_wraps():
+    @functools.wraps(Net)
+    def make(*args, extra=0, **kwargs):
+        return Net(*args, **kwargs)
+
+    quick(make, module__extra=1).fit(*DATA)

@@ -371,7 +371,7 @@ CLEAR = re.compile(
     "`y_meta` must hold labels of the same kind as y's"
     "|`X_meta` must have the columns of X"
     "|`meta_mask` must have one entry for each row of X"
-    r"|`y_meta` must hold one label a row, shape \(n,\); got shape \(36, 2\)\..*`meta_mask`"
+    r"|`y_meta` must hold one label per row, .*; got shape \(36, 2\); .*`meta_mask`"
     r"|\.fit\(\) got an unexpected keyword argument '(X_meta|y_meta|meta_mask)'"
     "|only supported if enable_metadata_routing=True"
 )

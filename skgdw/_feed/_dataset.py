@@ -2,55 +2,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import repeat
+from typing import Any, TypeAlias, cast
 
 import torch
+from numpy import ndarray
 from skorch.dataset import Dataset as SkorchDataset
 from torch import Tensor
+from torch.utils.data._utils.pin_memory import pin_memory
+
+# What a module is called with: rows, or named inputs whose rows belong together.
+Inputs: TypeAlias = Tensor | Mapping[str, Tensor]
+Indices: TypeAlias = Tensor | ndarray | Sequence[int]
 
 
 class Batch(tuple):
     """The pair (X, y) that skorch and its callbacks expect, knowing its rows.
 
+    Parameters
+    ----------
+    X : Inputs, or what a collate function of the user's makes of it
+    y : Tensor of shape (n,)
+    rows : Tensor of shape (n,), optional
+    trusted : Tensor of shape (n,), optional
+
     Attributes
     ----------
     rows : Tensor of shape (n,) or None
         Where the rows stand in the arrays given to ``fit``.
+    trusted : Tensor of shape (n,), bool, or None
+        Which labels are known to be right.
     """
 
     rows: Tensor | None
+    trusted: Tensor | None
 
-    def __new__(cls, X: Any, y: Any = None, rows: Tensor | None = None) -> Batch:
+    def __new__(
+        cls,
+        X: object,
+        y: object = None,
+        rows: Tensor | None = None,
+        trusted: Tensor | None = None,
+    ) -> Batch:
         """Make the pair; from an iterable of two as torch does where it rebuilds tuples."""
-        X, y = X if y is None else (X, y)
+        X, y = cast("tuple[object, object]", X) if y is None else (X, y)
         batch = super().__new__(cls, (X, y))
         batch.rows = rows
+        batch.trusted = trusted
         return batch
 
     def split(self, sizes: list[int]) -> Iterator[Batch]:
         """Yield the parts of these sizes, as views."""
         X, y = self
+        parts: Iterator[Inputs]
         if isinstance(X, Mapping):
             values = zip(*(value.split(sizes) for value in X.values()), strict=True)
-            parts: Any = (dict(zip(X, value, strict=True)) for value in values)
+            parts = (dict(zip(X, value, strict=True)) for value in values)
         else:
             parts = X.split(sizes)
-        rows = [None] * len(sizes) if self.rows is None else self.rows.split(sizes)
-        return map(Batch, parts, y.split(sizes), rows)
+        rows = repeat(None) if self.rows is None else self.rows.split(sizes)
+        trusted = repeat(None) if self.trusted is None else self.trusted.split(sizes)
+        return map(Batch, parts, y.split(sizes), rows, trusted)
 
-    def __getnewargs__(self) -> tuple[Any, ...]:
-        return (*self, self.rows)
+    def samples(self) -> list[tuple[Inputs, Tensor]]:
+        """Return the rows one by one, as a collate function wants them."""
+        X, y = self
+        if isinstance(X, Mapping):
+            columns = zip(*(value.unbind() for value in X.values()), strict=True)
+            rows: Any = (dict(zip(X, values, strict=True)) for values in columns)
+        else:
+            rows = X.unbind()
+        return list(zip(rows, y.unbind(), strict=True))
+
+    def pin_memory(self) -> Batch:
+        """Return the batch in pinned memory; torch would rebuild a tuple that cannot do this."""
+        X, y, rows, trusted = map(pin_memory, (*self, self.rows, self.trusted))
+        return Batch((X, y), None, rows, trusted)
+
+    def __getnewargs__(self) -> tuple[tuple[object, ...], None, Tensor | None, Tensor | None]:
+        return tuple(self), None, self.rows, self.trusted
 
 
-def take(X: Any, rows: Any) -> Any:
+def take(X: Inputs, rows: Tensor | int) -> Inputs:
     """Take rows of a tensor or of every tensor in a mapping."""
     if isinstance(X, Mapping):
         return {name: value[rows] for name, value in X.items()}
     return X[rows]
 
 
-def n_rows(X: Any) -> int:
+def n_rows(X: Inputs) -> int:
     """Count the rows of a tensor or of a mapping of tensors."""
     return len(next(iter(X.values()))) if isinstance(X, Mapping) else len(X)
 
@@ -65,20 +106,30 @@ class RowDataset(SkorchDataset):
         Class codes; zeros where there are none, as in prediction.
     rows : Tensor of shape (n,), optional
         Where the rows stand in the arrays given to ``fit``; default ``0 .. n - 1``.
+    trusted : Tensor of shape (n,), bool, optional
+        Which labels are known to be right.
     """
 
-    def __init__(self, X: Any, y: Tensor | None = None, rows: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        X: Inputs,
+        y: Tensor | None = None,
+        rows: Tensor | None = None,
+        trusted: Tensor | None = None,
+    ) -> None:
         self.X = X
         self.y = torch.zeros(n_rows(X), dtype=torch.int64) if y is None else y
         self.rows = torch.arange(n_rows(X)) if rows is None else rows
+        self.trusted = trusted
 
     def __len__(self) -> int:
         return len(self.y)
 
-    def __getitem__(self, index: Any) -> Batch:
-        return Batch(take(self.X, index), self.y[index], self.rows[index])
+    def __getitem__(self, index: Tensor | int) -> Batch:
+        trusted = None if self.trusted is None else self.trusted[index]
+        return Batch(take(self.X, index), self.y[index], self.rows[index], trusted)
 
-    def __getitems__(self, indices: Any) -> Batch:
+    def __getitems__(self, indices: Indices) -> Batch:
         return self[torch.as_tensor(indices)]
 
     def to(self, device: torch.device) -> RowDataset:
@@ -88,14 +139,15 @@ class RowDataset(SkorchDataset):
             X = {name: value.to(device) for name, value in X.items()}
         else:
             X = X.to(device)
-        return RowDataset(X, self.y.to(device), self.rows.to(device))
+        trusted = None if self.trusted is None else self.trusted.to(device)
+        return RowDataset(X, self.y.to(device), self.rows.to(device), trusted)
 
     def n_bytes(self) -> int:
         """Return what X takes in memory."""
         parts = self.X.values() if isinstance(self.X, Mapping) else [self.X]
         return sum(part.nbytes for part in parts)
 
-    def subset(self, indices: Any) -> RowDataset:
+    def subset(self, indices: Indices) -> RowDataset:
         """Return the dataset of some of the rows, in the given order."""
         batch = self[torch.as_tensor(indices)]
-        return RowDataset(batch[0], batch[1], batch.rows)
+        return RowDataset(batch[0], batch[1], batch.rows, batch.trusted)

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from skgdw._feed._layout import Inputs, Layout
 from skgdw._feed._loader import make_loader
+from skgdw._feed._rounds import Rounds
 from skgdw._intake._hold_out import Rows
 
 # A DataLoader class, or what stands for one.
@@ -69,8 +70,8 @@ class Feed:
     balance_meta: bool
     meta_seed: int
 
-    def meta_batches(self, meta: Rows) -> Iterator[tuple[Inputs, Tensor]]:
-        """Return batches of meta rows without end."""
+    def meta_batches(self, meta: Rows) -> Rounds:
+        """Return batches of meta rows without end, not placed yet."""
         size = min(self.meta.rows_at_once, len(meta.rows))
         options: dict[str, Any] = {
             "shuffle": True,
@@ -87,7 +88,7 @@ class Feed:
             device=torch.device(self.layout.device or "cpu"),
             **options,
         )
-        return map(self.layout, _rounds(loader))
+        return Rounds(loader)
 
     def first_training_rows(self, train: Rows, n: int) -> tuple[Inputs, Tensor]:
         """Return the first n training rows as a batch."""
@@ -125,16 +126,3 @@ class Feed:
             collate_fn=loading.options.get("collate_fn"),
         )
         return loader
-
-
-def _rounds(loader: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
-    found = True
-    while found:  # a loader of the user's own kind ends: go round again
-        found = False
-        for batch in loader:
-            found = True
-            yield batch
-    raise ValueError(
-        "`iterator_meta` must give batches in every round; got one without any. Pass a loader "
-        "or sampler that can be gone through again and again."
-    )

@@ -1,16 +1,12 @@
-"""Which rows make up a batch: orders of row numbers, cut into batches."""
+"""Orders in which rows are gone through, one pass after another."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from typing import ClassVar, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.utils.data import Sampler
-
-_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -18,6 +14,7 @@ class InOrder:
     """Passes over n rows as they stand."""
 
     n: int
+    generator: ClassVar[None] = None
 
     def __len__(self) -> int:
         return self.n
@@ -61,8 +58,11 @@ class Balanced:
         self.codes, self.generator = codes, generator
         counts = class_counts(codes)
         starts = counts.cumsum(0) - counts
+        # As many rounds as keep a pass at about n rows, whatever the sizes of the classes.
         rounds = torch.arange(len(codes) // len(counts)).unsqueeze(1)
-        # Where, among the rows sorted by class, the rows of each round are found.
+        # Where, among the rows sorted by class, the rows of each round are found. Round r takes
+        # row r of every class; the modulus starts a class that has run out from its front again,
+        # so that no row comes twice more often than another of its class.
         self.places = starts + rounds % counts
 
     def __len__(self) -> int:
@@ -70,9 +70,12 @@ class Balanced:
 
     def __call__(self) -> Tensor:
         """Return the rows of the next pass."""
-        # Within a class the order of this pass tells which rows come, or come once more.
         rows = torch.randperm(len(self.codes), generator=self.generator)
+        # The sort must be stable: within a class the shuffled order then stands, and it tells
+        # which rows come, or come once more. The sort alone would always choose the same.
         rows = rows[self.codes[rows].argsort(stable=True)][self.places]
+        # The classes of a round are mixed by themselves, never rounds with one another: any
+        # stretch of a pass holds the classes equally often, to one row, and so does any batch.
         order = torch.rand(rows.shape, generator=self.generator).argsort(dim=1)
         return rows.gather(1, order).flatten()
 
@@ -83,9 +86,12 @@ def class_counts(codes: Tensor) -> Tensor:
     return counts[counts > 0]
 
 
+Passes: TypeAlias = InOrder | Shuffled | Balanced
+
+
 def make_passes(
     n: int, *, shuffle: bool, generator: torch.Generator, balance: Tensor | None = None
-) -> InOrder | Shuffled | Balanced:
+) -> Passes:
     """Return what gives the rows of one pass after another.
 
     Parameters
@@ -104,78 +110,3 @@ def make_passes(
     if balance is None or len(class_counts(balance).unique()) == 1:
         return Shuffled(n, generator)
     return Balanced(balance, generator)
-
-
-class RowBatches(Sampler[Tensor]):
-    """Index batches of one pass over the rows, or of endless passes.
-
-    One pass ends with a short batch, unless that would be a single row: batch statistics of
-    one row do not exist, so it joins the batch before. Endless passes run into one another,
-    so there is no short batch.
-
-    Parameters
-    ----------
-    passes : InOrder, Shuffled or Balanced
-        Gives the rows of one pass after another.
-    batch_size : int
-        Rows a batch, at most those of a pass.
-    endless : bool, default=False
-        Whether passes follow one another without end.
-    device : torch.device, default=cpu
-        Where the indices are wanted.
-    """
-
-    def __init__(
-        self,
-        passes: InOrder | Shuffled | Balanced,
-        batch_size: int,
-        *,
-        endless: bool = False,
-        device: torch.device = _CPU,
-    ) -> None:
-        self.passes = passes
-        self.n = len(passes)
-        self.batch_size = min(batch_size, self.n)
-        self.endless = endless
-        self.device = device
-
-    def _order(self) -> Tensor:
-        return self.passes().to(self.device)
-
-    def _cuts(self) -> list[int]:
-        cuts = [*range(0, self.n, self.batch_size), self.n]
-        if self.batch_size > 1 and len(cuts) > 2 and self.n % self.batch_size == 1:
-            del cuts[-2]
-        return cuts
-
-    def __len__(self) -> int:
-        return len(self._cuts()) - 1
-
-    def __iter__(self) -> Iterator[Tensor]:
-        if self.endless:
-            yield from self._endless()
-        else:
-            order, cuts = self._order(), self._cuts()
-            for start, stop in pairwise(cuts):
-                yield order[start:stop]
-
-    def _endless(self) -> Iterator[Tensor]:
-        ready = self._order()
-        while True:
-            while len(ready) < self.batch_size:
-                ready = torch.cat([ready, self._order()])
-            yield ready[: self.batch_size]
-            ready = ready[self.batch_size :]
-
-
-class ListBatches(Sampler[list[int]]):
-    """Index batches as lists, for datasets that are not ours."""
-
-    def __init__(self, batches: RowBatches) -> None:
-        self.batches = batches
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        return (batch.tolist() for batch in self.batches)

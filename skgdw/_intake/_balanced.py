@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from numbers import Real
-from typing import Any
 
 import numpy as np
 
@@ -57,7 +56,7 @@ def balanced_meta_indices(
     return np.sort(np.concatenate(drawn))
 
 
-def meta_row_count(meta_size: Any, counts: IntArray) -> int:
+def meta_row_count(meta_size: object, counts: IntArray) -> int:
     """Return how many rows `meta_size` asks for, given the rows `counts` (c,) of each class.
 
     A share is rounded up, and up to one row per class.

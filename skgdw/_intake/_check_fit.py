@@ -1,72 +1,206 @@
-"""What ``fit`` is given: checked once, then split into training and meta rows."""
+"""What ``fit`` is given, checked and split in one walk, before anything is built."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from skgdw import _validation as check
-from skgdw._intake._hold_out import Rows, hold_out, relabel, separate
+from skgdw._intake._datasets import labels_inside, with_codes
+from skgdw._intake._hold_out import Rows, hold_out, separate
+from skgdw._rows import BoolArray, RowContainer, check_same_length, encode, n_rows
+
+Codes = NDArray[np.int64]
+
+
+class GivenRows(NamedTuple):
+    """The rows, labels and mask in the arguments of ``fit``, as they are."""
+
+    X: RowContainer
+    y: RowContainer | None = None
+    X_meta: RowContainer | None = None
+    y_meta: RowContainer | None = None
+    meta_mask: RowContainer | None = None
+    X_val: RowContainer | None = None
+    y_val: RowContainer | None = None
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What one fit works on, every check passed.
+
+    Attributes
+    ----------
+    train : Rows
+        Rows to train on.
+    meta : Rows or None
+        Rows that teach; None in plain training without any.
+    valid : Rows or None
+        Rows with trusted labels that are only scored.
+    classes : ndarray of shape (c,)
+        Labels in the order of the codes.
+    n_rows : int
+        Rows of the X that was given, meta rows that were taken out of it among them.
+    """
+
+    train: Rows
+    meta: Rows | None
+    valid: Rows | None
+    classes: NDArray[Any]
+    n_rows: int
+
+
+class Trainable(Protocol):
+    """What is asked of the classifier here."""
+
+    meta_size: float
+    train_split: object
+
+    def _input_dtype(self) -> Any:
+        """Return the dtypes that arrays may have; others become the first."""
+
+
+class _Labelled(NamedTuple):
+    """Checked rows and their labels, None where a Dataset holds them; whether they came bare."""
+
+    X: Any
+    labels: NDArray[Any] | None
+    is_bare: bool = False
 
 
 def check_fit(
-    net: Any,
-    X: Any,
-    y: Any,
-    X_meta: Any,
-    y_meta: Any,
-    meta_mask: Any,
-    classes: Any,
+    net: Trainable,
+    given: GivenRows,
     *,
+    classes: ArrayLike | None,
     reset: bool,
-) -> check.CheckedData:
-    """Check everything that `fit` is given, before anything is built.
+    uses_meta: bool,
+    random_state: Callable[[], np.random.RandomState],
+) -> TrainingData:
+    """Check everything that `fit` is given, and split it into training, meta and validation rows.
 
     Parameters
     ----------
     net : GDWClassifier
-    X, y, X_meta, y_meta, meta_mask
-        As given to `fit`.
+        Gets ``n_features_in_`` and ``feature_names_in_``.
+    given : GivenRows
     classes : array-like or None
         Labels that are known already.
     reset : bool
         Whether X defines the features, or has to agree with them.
+    uses_meta : bool
+        Whether the weights are taught. Where not, a meta set is checked and left aside, and none is
+        taken out of X.
+    random_state : callable
+        Returns the source of the draw of meta rows. It is called once and after every check, so
+        that a refusal draws nothing from a source that the user shares.
     """
-    X_meta, y_meta, bare = check.check_meta_arguments(X_meta, y_meta, meta_mask)
-    X, X_meta = check.as_plain_mapping(X), check.as_plain_mapping(X_meta)
+    meta_pair = check.check_pair(given.X_meta, given.y_meta, check.META_SET)
+    check.check_one_meta_set(meta_pair, given.meta_mask)
+    valid_pair = check.check_pair(given.X_val, given.y_val, check.VALIDATION_ROWS)
+    check.check_one_validation_set(valid_pair, net.train_split)
+
+    checked = _check_training_rows(net, given, classes, reset=reset)
+    meta_checked = _check_beside(net, meta_pair, checked, classes, check.META_SET)
+    found = check.find_classes(checked.labels, _labels(meta_checked), classes)
+    valid_checked = _check_beside(net, valid_pair, checked, found, check.VALIDATION_ROWS)
+    check.check_known(_labels(valid_checked), found, "y_val")
+    n = n_rows(checked.X)
+    mask = None if given.meta_mask is None else check.check_meta_mask(given.meta_mask, n)
+    check.check_enough_rows(n if mask is None else int((~mask).sum()))
+
+    everything = _encode(checked, found)
+    meta = None if meta_checked is None else _encode(meta_checked, found)
+    valid = None if valid_checked is None else _encode(valid_checked, found)
+    if uses_meta:
+        _warn_of_meta_set(everything, mask, meta, found, is_bare=_is_bare(meta_checked))
+    _warn_of_validation_rows(everything, meta, valid, is_bare=_is_bare(valid_checked))
+    source, train = random_state(), everything
+    if mask is not None:
+        train, meta = separate(everything.X, everything.y, mask)
+    elif meta is None and uses_meta:
+        codes = check.check_can_hold_out(everything.y)
+        train, meta = hold_out(everything.X, codes, found, net.meta_size, source)
+    check.check_enough_rows(len(train.rows))
+    return TrainingData(train, meta, valid, found, n)
+
+
+def _check_training_rows(
+    net: Trainable, given: GivenRows, classes: ArrayLike | None, *, reset: bool
+) -> _Labelled:
+    X = check.as_plain_mapping(given.X)
     if check.passes_through(X):
-        labels = check.check_dataset_labels(X, y, classes)
-    else:
-        check.check_not_missing(y, "y")
-        X, labels = check.check_X(net, X, y, dtype=net._input_dtype(), reset=reset)
-        labels = check.check_labels(labels, "y")
-    meta_labels = None if y_meta is None else check.check_labels(y_meta, "y_meta")
-    classes = check.find_classes(labels, meta_labels, classes)
-    codes = None if labels is None else check.encode(labels, classes)
-    mask = None if meta_mask is None else check.check_meta_mask(meta_mask, check.n_samples(X))
-    meta_codes = None
-    if meta_labels is not None:
-        X_meta = check.check_meta_X(net, X_meta, X)
-        check.check_same_length(X_meta, meta_labels)
-        meta_codes = check.encode(meta_labels, classes)
-    X, X_meta = relabel(X, codes), relabel(X_meta, meta_codes)
-    data = check.CheckedData(X, codes, classes, X_meta, meta_codes, mask)
-    n_train = check.n_samples(X) - (0 if mask is None else int(mask.sum()))
-    check.check_enough_rows(n_train)
-    if net.weighting != "uniform":
-        check.warn_of_meta_set(data, bare=bare)
-    return data
+        return _Labelled(X, check.check_dataset_labels(X, given.y, classes))
+    y = check.check_given(given.y, "y")
+    X = check.check_X(net, X, dtype=net._input_dtype(), reset=reset)
+    check_same_length(X, y)
+    return _Labelled(X, check.check_labels(y, "y"))
 
 
-def split_rows(net: Any, data: check.CheckedData) -> tuple[Rows, Rows | None]:
-    """Return the rows to train on and the meta rows, None where there are none."""
-    everything = Rows(data.X, data.y, np.arange(check.n_samples(data.X)))
-    if data.meta_mask is not None:
-        return separate(data.X, data.y, data.meta_mask)
-    if data.y_meta is not None:
-        return everything, Rows(data.X_meta, data.y_meta, np.arange(len(data.y_meta)))
-    if net.weighting == "uniform":
-        return everything, None
-    codes = check.check_can_hold_out(data)
-    return hold_out(data.X, codes, data.classes, net.meta_size, net._random)
+def _check_beside(
+    net: Trainable,
+    pair: check.GivenPair | None,
+    training: _Labelled,
+    classes: ArrayLike | None,
+    names: check.TrustedPair,
+) -> _Labelled | None:
+    """Check rows that come beside the training rows: they are to be of the same form and kind."""
+    if pair is None:
+        return None
+    y = labels_inside(pair.X, classes) if pair.y is None else pair.y
+    labels = check.check_pair_labels(y, names)
+    known = np.asarray(classes) if training.labels is None else training.labels
+    check.check_same_kind(labels, known, names)
+    X = check.as_plain_mapping(pair.X)
+    X = check.check_pair_rows(net, X, labels, training.X, names)
+    return _Labelled(X, labels, pair.is_bare)
+
+
+def _labels(checked: _Labelled | None) -> NDArray[Any] | None:
+    return None if checked is None else checked.labels
+
+
+def _is_bare(checked: _Labelled | None) -> bool:
+    return checked is not None and checked.is_bare
+
+
+def _encode(checked: _Labelled, classes: NDArray[Any]) -> Rows:
+    codes = None if checked.labels is None else encode(checked.labels, classes)
+    X = with_codes(checked.X, codes, classes)
+    return Rows(X, codes, np.arange(n_rows(X)))
+
+
+def _warn_of_meta_set(
+    everything: Rows,
+    mask: BoolArray | None,
+    meta: Rows | None,
+    classes: NDArray[Any],
+    *,
+    is_bare: bool,
+) -> None:
+    X, y = everything.X, everything.y
+    if y is None:
+        return
+    if mask is not None:  # rows of X themselves: only the classes can be odd
+        check.warn_of_meta_classes(y[~mask], y[mask], classes, is_mask=True)
+    elif meta is not None and meta.y is not None:
+        if is_bare:
+            check.warn_of_slicing(X, meta.X, check.META_SET)
+        check.warn_of_meta_classes(y, meta.y, classes, is_mask=False)
+        check.warn_of_meta_overlap(X, meta.X)
+        check.warn_of_scale(X, meta.X, check.META_SET)
+
+
+def _warn_of_validation_rows(
+    everything: Rows, meta: Rows | None, valid: Rows | None, *, is_bare: bool
+) -> None:
+    if valid is None:
+        return
+    if is_bare:
+        check.warn_of_slicing(everything.X, valid.X, check.VALIDATION_ROWS)
+    check.warn_of_validation_overlap(everything.X, None if meta is None else meta.X, valid.X)
+    check.warn_of_scale(everything.X, valid.X, check.VALIDATION_ROWS)

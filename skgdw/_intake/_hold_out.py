@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from torch.utils.data import Dataset, Subset
+from numpy.typing import NDArray
 
 from skgdw._intake._balanced import balanced_meta_indices, meta_row_count
+from skgdw._rows import BoolArray, IntArray, RowContainer, take_rows
 from skgdw._warn import warn
 from skgdw.exceptions import NoMetaSetWarning
 
@@ -23,49 +24,23 @@ class Rows(NamedTuple):
     """
 
     X: Any
-    y: Any
-    rows: np.ndarray
+    y: NDArray[np.int64] | None
+    rows: IntArray
 
 
-class Relabelled(Dataset):
-    """A Dataset of the user's with class codes in place of its labels."""
-
-    def __init__(self, dataset: Any, codes: np.ndarray) -> None:
-        self.dataset, self.codes = dataset, codes
-
-    def __len__(self) -> int:
-        return len(self.codes)
-
-    def __getitem__(self, index: int) -> tuple[Any, int]:
-        item = self.dataset[index]
-        return (item[0] if isinstance(item, tuple | list) else item), int(self.codes[index])
-
-
-def relabel(X: Any, codes: Any) -> Any:
-    """Return X, its labels replaced where it is a Dataset that holds some."""
-    return Relabelled(X, codes) if isinstance(X, Dataset) and codes is not None else X
-
-
-def take_rows(X: Any, rows: np.ndarray) -> Any:
-    """Take rows of an array, a mapping of arrays or a Dataset."""
-    if isinstance(X, Dataset):
-        return Subset(X, rows.tolist())
-    return {name: value[rows] for name, value in X.items()} if isinstance(X, dict) else X[rows]
-
-
-def separate(X: Any, y: Any, mask: np.ndarray) -> tuple[Rows, Rows]:
+def separate(X: RowContainer, y: NDArray[np.int64] | None, mask: BoolArray) -> tuple[Rows, Rows]:
     """Split rows by a mask of shape (n,): the training rows, then the meta rows."""
 
-    def side(rows: np.ndarray) -> Rows:
+    def side(rows: IntArray) -> Rows:
         return Rows(take_rows(X, rows), None if y is None else y[rows], rows)
 
     return side(np.flatnonzero(~mask)), side(np.flatnonzero(mask))
 
 
 def hold_out(
-    X: Any,
-    y: np.ndarray,
-    classes: np.ndarray,
+    X: RowContainer,
+    y: NDArray[np.int64],
+    classes: NDArray[Any],
     meta_size: float,
     random_state: np.random.RandomState,
 ) -> tuple[Rows, Rows]:

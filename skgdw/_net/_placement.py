@@ -4,30 +4,48 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Any
+from contextlib import contextmanager
+from typing import overload
 
 import torch
 from torch import nn
+
+from skgdw._net._protocol import Device, SkorchNet
 
 
 class DeviceParameter:
     """The device parameter: "auto" as given, resolved wherever skorch reads it."""
 
-    def __get__(self, net: Any, owner: type | None = None) -> Any:
-        return self if net is None else resolve(net.__dict__["device"])
+    @overload
+    def __get__(self, net: None, owner: type | None = None) -> DeviceParameter: ...
+    @overload
+    def __get__(self, net: object, owner: type | None = None) -> Device: ...
+    def __get__(self, net: object | None, owner: type | None = None) -> DeviceParameter | Device:
+        return self if net is None else resolve(vars(net)["device"])
 
-    def __set__(self, net: Any, value: Any) -> None:
-        net.__dict__["device"] = value
+    def __set__(self, net: object, value: Device) -> None:
+        vars(net)["device"] = value
 
 
-def resolve(device: Any) -> Any:
+def resolve(device: Device) -> Device:
     """Return the device that "auto" stands for here, anything else as it is."""
     if isinstance(device, str) and device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return device
 
 
-def move(net: Any, device: Any) -> None:
+@contextmanager
+def keeps_auto(net: SkorchNet) -> Iterator[None]:
+    """Undo that skorch replaces "auto" by the device that it found."""
+    asked = vars(net)["device"]
+    try:
+        yield
+    finally:
+        if isinstance(asked, str) and asked == "auto":
+            vars(net)["device"] = asked
+
+
+def move(net: SkorchNet, device: Device) -> None:
     """Move the modules, criteria and optimizers of a built net; None leaves them where they are.
 
     Parameters
@@ -52,10 +70,10 @@ def move(net: Any, device: Any) -> None:
         optimizer.load_state_dict(optimizer.state_dict())  # brings its state to its parameters
 
 
-def _modules(net: Any) -> Iterator[nn.Module]:
+def _modules(net: SkorchNet) -> Iterator[nn.Module]:
     parts = (getattr(net, f"{name}_") for name in (*net._modules, *net._criteria))
     return (part for part in parts if isinstance(part, nn.Module))
 
 
-def _parameters(net: Any) -> Iterator[nn.Parameter]:
+def _parameters(net: SkorchNet) -> Iterator[nn.Parameter]:
     return (parameter for module in _modules(net) for parameter in module.parameters())

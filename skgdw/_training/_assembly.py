@@ -6,8 +6,9 @@ import logging
 from dataclasses import dataclass, replace
 
 from skgdw._feed._feed import Feed
+from skgdw._feed._rounds import Rounds
+from skgdw._intake._check_fit import TrainingData
 from skgdw._training._parts import Parts, Settings
-from skgdw._training._plan import TrainingRows
 from skgdw._training.speed._graph import (
     CudaRecorder,
     Update,
@@ -35,7 +36,7 @@ class Assembly:
     ----------
     parts : Parts
     settings : Settings
-    rows : TrainingRows
+    rows : TrainingData
         With meta rows.
     feed : Feed
         Gets the order of memory that suits the module.
@@ -47,7 +48,7 @@ class Assembly:
 
     parts: Parts
     settings: Settings
-    rows: TrainingRows
+    rows: TrainingData
     feed: Feed
     probe: Probe
     speed: Speed
@@ -60,8 +61,8 @@ class Assembly:
     def _is_compiled(self) -> bool:
         return self.probe.stateless.module is not self.parts.module
 
-    def weighted_step(self) -> MetaStep:
-        """Return the step.
+    def weighted_step(self, meta_rounds: Rounds) -> MetaStep:
+        """Return the step, which takes meta batches out of rounds that are not placed yet.
 
         Raises
         ------
@@ -87,7 +88,7 @@ class Assembly:
             weighting=parts.weighting,
             weighting_optimizer=parts.weighting_optimizer,
             look_ahead=LookAhead(rates, jvp, shares_pass),
-            meta_batches=self.feed.meta_batches(meta),
+            meta_batches=map(self.feed.layout, meta_rounds),
             meta_every=settings.meta_every,
             meta_weight=settings.meta_weight,
             min_share=settings.min_gradient_share,

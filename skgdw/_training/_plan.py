@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from skgdw._intake._check_fit import TrainingData
 from skgdw._intake._hold_out import Rows
 
 
@@ -36,36 +37,17 @@ class Stage:
     judged_on: Rows | None = None
 
 
-@dataclass(frozen=True)
-class TrainingRows:
-    """What is trained on, and what that is judged on.
-
-    Attributes
-    ----------
-    train : Rows
-    meta : Rows or None
-    valid : Rows or None
-    n_rows : int
-        Rows in what ``fit`` was given.
-    """
-
-    train: Rows
-    meta: Rows | None
-    valid: Rows | None
-    n_rows: int
-
-
 FINE_TUNING_EPOCHS = 30
 
 
 def make_plan(
-    rows: TrainingRows, *, epochs: int, is_weighted: bool, fine_tune: bool, keep_best: bool
+    rows: TrainingData, *, epochs: int, is_weighted: bool, fine_tune: bool, keep_best: bool
 ) -> list[Stage]:
     """Return the stages of a fit.
 
     Parameters
     ----------
-    rows : TrainingRows
+    rows : TrainingData
     epochs : int
         Of training; fine-tuning has `FINE_TUNING_EPOCHS`.
     is_weighted : bool

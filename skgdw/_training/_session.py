@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from skgdw._feed._feed import Feed
 from skgdw._feed._layout import Inputs
+from skgdw._feed._rounds import Rounds
+from skgdw._intake._check_fit import TrainingData
 from skgdw._intake._hold_out import Rows
 from skgdw._training._assembly import Assembly
 from skgdw._training._fine_tune import FineTuner
@@ -17,7 +19,7 @@ from skgdw._training._keep_best import BestEpoch, balanced_accuracy
 from skgdw._training._ledger import Ledger
 from skgdw._training._metrics import weight_figures
 from skgdw._training._parts import Parts, Settings
-from skgdw._training._plan import Stage, TrainingRows
+from skgdw._training._plan import Stage
 from skgdw._training._random import RandomStream
 from skgdw._training._survey import Survey
 from skgdw._training.speed._graph import Update
@@ -40,7 +42,7 @@ class Session:
     ----------
     parts : Parts
     settings : Settings
-    rows : TrainingRows
+    rows : TrainingData
     feed : Feed
     seed : int
         Of what the module draws.
@@ -58,7 +60,7 @@ class Session:
         self,
         parts: Parts,
         settings: Settings,
-        rows: TrainingRows,
+        rows: TrainingData,
         feed: Feed,
         seed: int,
         check_logits: Callable[[Tensor, bool], None],
@@ -79,6 +81,7 @@ class Session:
             self.precision.wrap(parts.infer), parts.loss, row_loss, self.stream
         )
         self.weighted_step: MetaStep | None = None
+        self.meta_rounds: Rounds | None = None
         self._update: Update = self._plain_update
 
     @property
@@ -119,7 +122,7 @@ class Session:
         self._update = self._plain_update
         if stage.is_weighted and self.rows.meta is not None:
             self.parts.weighting.start(self.rows.n_rows, self.settings.n_classes)
-            self._assemble()
+            self._assemble(self.rows.meta)
         groups = self.parts.optimizer.param_groups
         rates = [{k: v for k, v in group.items() if k in ("lr", "initial_lr")} for group in groups]
         if stage.fine_tunes:
@@ -137,10 +140,12 @@ class Session:
                     group.update(before)
             self.ledger.write()
 
-    def _assemble(self) -> None:
+    def _assemble(self, meta: Rows) -> None:
         speed = speed_in_use()
         assembly = Assembly(self.parts, self.settings, self.rows, self.feed, self.probe, speed)
-        self.weighted_step, self._update = assembly.weighted_step(), self._weighted_update
+        self.meta_rounds = self.feed.meta_batches(meta)
+        self.weighted_step = assembly.weighted_step(self.meta_rounds)
+        self._update = self._weighted_update
         self.meta_gradient = self.weighted_step.look_ahead.jvp.method
         if speed.cuda_graph:
             self._update, self.weighted_step = assembly.captured(self._update, self.weighted_step)

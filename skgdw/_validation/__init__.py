@@ -1,46 +1,57 @@
 """The checks of what reaches the estimator, and the words for what may not."""
 
+from skgdw._validation._built import (
+    check_auto_module,
+    check_batch_statistics,
+    check_logits,
+    check_optimizer,
+    check_weights,
+)
 from skgdw._validation._inputs import (
-    as_host_array,
     as_plain_mapping,
     check_enough_rows,
     check_mapping,
     check_X,
-    n_samples,
     passes_through,
 )
 from skgdw._validation._labels import (
     check_dataset_labels,
+    check_given,
+    check_known,
     check_labels,
-    check_not_missing,
     check_same_classes,
-    encode,
     find_classes,
 )
-from skgdw._validation._meta import (
-    CheckedData,
-    check_can_hold_out,
-    check_meta_arguments,
-    check_meta_mask,
-    check_meta_X,
-    check_same_length,
-)
-from skgdw._validation._meta_warnings import warn_of_meta_set
 from skgdw._validation._names import check_arguments, check_names, check_settable
-from skgdw._validation._parameters import (
-    check_auto_module,
-    check_batch_statistics,
-    check_device,
-    check_logits,
-    check_optimizer,
-    check_parameters,
-    check_weights,
-)
+from skgdw._validation._parameters import check_device, check_parameters
 from skgdw._validation._parts import check_callbacks, check_prediction, check_reduction
+from skgdw._validation._trusted_rows import (
+    META_SET,
+    VALIDATION_ROWS,
+    GivenPair,
+    TrustedPair,
+    check_can_hold_out,
+    check_meta_mask,
+    check_one_meta_set,
+    check_one_validation_set,
+    check_pair,
+    check_pair_labels,
+    check_pair_rows,
+    check_same_kind,
+)
+from skgdw._validation._trusted_warnings import (
+    warn_of_meta_classes,
+    warn_of_meta_overlap,
+    warn_of_scale,
+    warn_of_slicing,
+    warn_of_validation_overlap,
+)
 
 __all__ = [
-    "CheckedData",
-    "as_host_array",
+    "META_SET",
+    "VALIDATION_ROWS",
+    "GivenPair",
+    "TrustedPair",
     "as_plain_mapping",
     "check_X",
     "check_arguments",
@@ -51,25 +62,31 @@ __all__ = [
     "check_dataset_labels",
     "check_device",
     "check_enough_rows",
+    "check_given",
+    "check_known",
     "check_labels",
     "check_logits",
     "check_mapping",
-    "check_meta_X",
-    "check_meta_arguments",
     "check_meta_mask",
     "check_names",
-    "check_not_missing",
+    "check_one_meta_set",
+    "check_one_validation_set",
     "check_optimizer",
+    "check_pair",
+    "check_pair_labels",
+    "check_pair_rows",
     "check_parameters",
     "check_prediction",
     "check_reduction",
     "check_same_classes",
-    "check_same_length",
+    "check_same_kind",
     "check_settable",
     "check_weights",
-    "encode",
     "find_classes",
-    "n_samples",
     "passes_through",
-    "warn_of_meta_set",
+    "warn_of_meta_classes",
+    "warn_of_meta_overlap",
+    "warn_of_scale",
+    "warn_of_slicing",
+    "warn_of_validation_overlap",
 ]

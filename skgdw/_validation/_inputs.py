@@ -6,55 +6,142 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
+from numpy.typing import DTypeLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
-from torch.utils.data import Dataset
+from skorch.helper import SliceDataset
+
+from skgdw._rows import RowContainer, as_host_array, is_dataset, is_mapping, n_rows
+
+# One dtype, or those that arrays may keep, of which others become the first.
+DTypes = DTypeLike | tuple[DTypeLike, ...]
 
 
-def passes_through(X: Any) -> bool:
+def passes_through(X: object) -> bool:
     """Tell whether X is one of skorch's inputs that are handed to the module as they are."""
-    return isinstance(X, Dataset) or (isinstance(X, Mapping) and not hasattr(X, "tocsr"))
+    return is_dataset(X) or is_mapping(X)
 
 
-def as_host_array(data: Any) -> Any:
-    """Return a torch tensor as a numpy array, anything else as it is."""
-    if isinstance(data, torch.Tensor):
-        data = data.detach().cpu()
-        return (data.float() if data.dtype is torch.bfloat16 else data).numpy()
-    return data
+def check_X(
+    estimator: BaseEstimator, X: RowContainer, *, dtype: DTypes, reset: bool
+) -> NDArray[Any]:
+    """Return X as an array (n, d) or (n, ...), or raise.
+
+    Parameters
+    ----------
+    estimator : GDWClassifier
+    X : array-like
+    dtype : dtype or tuple of dtypes
+        Of the array; others become the first.
+    reset : bool
+        Whether X defines the features, or has to agree with them.
+    """
+    options = {"dtype": dtype, "allow_nd": True, "order": "C"}
+    rows = as_dense(X, "X")
+    with _NamedColumns(rows, "X"):
+        array = _as_numbers(validate_data(estimator, rows, reset=reset, **options))
+    return _check_range(array)
 
 
-def check_X(estimator: Any, X: Any, y: Any = None, *, dtype: Any, reset: bool) -> Any:
-    """Return X as an array (n, d) or (n, ...); with y, both, of equal length."""
-    options: dict[str, Any] = {"dtype": dtype, "allow_nd": True, "order": "C", "reset": reset}
-    if y is None:
-        return _check_range(validate_data(estimator, as_host_array(X), **options))
-    X, y = validate_data(
-        estimator, as_host_array(X), as_host_array(y), multi_output=True, **options
-    )
-    return _check_range(X), y
+def check_X_beside(
+    estimator: BaseEstimator, other: RowContainer, X: NDArray[Any], name: str, *, remedy: str
+) -> NDArray[Any]:
+    """Return `other`, called `name`, as an array with the columns and the dtype of X, or raise."""
+    rows = as_dense(other, name)
+    with _NamedColumns(rows, name):
+        array = check_array(rows, dtype=X.dtype, allow_nd=True, order="C", input_name=name)
+    if array.shape[1:] != X.shape[1:]:
+        raise ValueError(
+            f"`{name}` must have the columns of X; got rows of shape {array.shape[1:]}, X has "
+            f"{X.shape[1:]}. Send both through the same preprocessing; a wrapper that takes "
+            "columns out of X, or adds some (feature selection, bagging of features, stacking), "
+            f"leaves `{name}` as it was: {remedy}."
+        )
+    try:
+        validate_data(estimator, rows, reset=False, skip_check_array=True)
+    except ValueError as error:
+        raise ValueError(f"`{name}` must have the columns of X: {error}") from error
+    return array
 
 
-def _check_range(X: Any) -> Any:
+def as_dense(X: RowContainer, name: str) -> Any:
+    """Return rows that numpy can make an array of, or raise."""
+    if hasattr(X, "tocsr"):
+        raise TypeError(
+            f"`{name}` must be dense; got a sparse {type(X).__name__}. Pass {name}.toarray(), or "
+            "have the step before return dense rows, as OneHotEncoder(sparse_output=False) does."
+        )
+    if isinstance(X, SliceDataset):  # one axis to scikit-learn, which looks at its shape
+        return np.stack([np.asarray(as_host_array(X[i])) for i in range(len(X))]) if len(X) else []
+    return as_host_array(X)
+
+
+class _NamedColumns:
+    """Says of a frame that scikit-learn refuses which of its columns hold no numbers."""
+
+    def __init__(self, X: RowContainer, name: str) -> None:
+        self.X, self.name = X, name
+
+    def __enter__(self) -> None:
+        self._refuse(_columns_of_times(self.X), None)
+
+    def __exit__(self, kind: type | None, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, TypeError | ValueError):
+            self._refuse(_columns_without_numbers(self.X), error)
+
+    def _refuse(self, columns: list[str], error: BaseException | None) -> None:
+        if columns:
+            raise TypeError(
+                f"`{self.name}` must hold numbers; got {', '.join(columns)}. Encode these columns, "
+                "for instance by a ColumnTransformer with OneHotEncoder(sparse_output=False) in "
+                "make_meta_pipeline, or leave them out."
+            ) from error
+
+
+def _as_numbers(array: NDArray[Any]) -> NDArray[Any]:
+    """Return numbers that scikit-learn left among objects, as it does for categories, as such."""
+    return array.astype(np.float64) if array.dtype.kind == "O" else array
+
+
+def _columns_of_times(X: Any) -> list[str]:
+    """Return the columns that numpy would turn into numbers of no meaning."""
+    if getattr(getattr(X, "dtype", None), "kind", "") in ("m", "M"):
+        return [f"an array of {X.dtype}"]
+    kinds = zip(getattr(X, "columns", ()), getattr(X, "dtypes", ()), strict=False)
+    return [
+        f"column {name!r} ({dtype})" for name, dtype in kinds if getattr(dtype, "kind", "") in "mM"
+    ]
+
+
+def _columns_without_numbers(X: Any) -> list[str]:
+    if not (hasattr(X, "columns") and hasattr(X, "dtypes")):
+        return []
+    found = []
+    for i, (name, dtype) in enumerate(zip(X.columns, X.dtypes, strict=True)):
+        column = X.iloc[:, i].dropna() if hasattr(X, "iloc") else X[:, i]
+        try:
+            np.asarray(column).astype(np.float64)
+        except (TypeError, ValueError):
+            found.append(f"column {name!r} ({dtype})")
+    return found
+
+
+def _check_range(X: NDArray[Any]) -> NDArray[Any]:
     """Refuse doubles that a module of single precision would see as infinite."""
     if X.dtype == np.float64 and X.size and np.abs(X).max() > np.finfo(np.float32).max:
         raise ValueError("Input X contains a value too large for dtype('float32'). Scale X.")
     return X
 
 
-def as_plain_mapping(X: Any) -> Any:
+def as_plain_mapping(X: RowContainer) -> Any:
     """Return a mapping as a dict, anything else as it is."""
-    return dict(X) if isinstance(X, Mapping) and not hasattr(X, "tocsr") else X
+    return dict(X) if is_mapping(X) else X
 
 
-def n_samples(X: Any) -> int:
-    """Count the rows of an array, a mapping of arrays or a Dataset."""
-    return len(next(iter(X.values()))) if isinstance(X, Mapping) else len(X)
-
-
-def check_mapping(X: Mapping[str, Any], name: str) -> None:
+def check_mapping(X: Mapping[str, RowContainer], name: str) -> None:
     """Check that the entries of a mapping are arrays of equal, positive length."""
-    lengths = {key: len(value) for key, value in X.items()}
+    lengths = {key: n_rows(value, f"{name}[{key!r}]") for key, value in X.items()}
     if len(set(lengths.values())) != 1 or not all(lengths.values()):
         raise ValueError(
             f"`{name}` as a mapping must hold arrays of one length, at least one row; got "
@@ -65,7 +152,7 @@ def check_mapping(X: Mapping[str, Any], name: str) -> None:
         raise ValueError(f"`{name}` must be finite; got NaN or infinity in the entries {bad}.")
 
 
-def _is_finite(value: Any) -> bool:
+def _is_finite(value: RowContainer) -> bool:
     array = np.asarray(value)
     return array.dtype.kind not in "fc" or bool(np.isfinite(array).all())
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
+from skorch import NeuralNet
 from skorch.dataset import Dataset as SkorchDataset
 
 # Parts that are built with arguments of the user's, and what they get besides.
@@ -25,12 +26,16 @@ _FILLED_IN: dict[str, set[str]] = {
 }
 
 
-def argument_faults(net: Any, parts: Iterable[str] = tuple(_FILLED_IN)) -> list[str]:
+# What scikit-learn's classifiers call it, and what does the same here.
+_OTHER_NAMES = {"class_weight": "criterion__weight"}
+
+
+def argument_faults(net: NeuralNet, parts: Iterable[str] = tuple(_FILLED_IN)) -> list[str]:
     """Say which ``part__name`` are no arguments of their part."""
     return [fault for part in parts if (fault := _fault_of_part(net, part))]
 
 
-def check_arguments(part: str, factory: Any, names: Iterable[str], filled_in: set[str]) -> None:
+def check_arguments(part: str, factory: object, names: Iterable[str], filled_in: set[str]) -> None:
     """Check that a part takes the arguments `names`.
 
     Parameters
@@ -48,7 +53,7 @@ def check_arguments(part: str, factory: Any, names: Iterable[str], filled_in: se
         raise ValueError(fault)
 
 
-def check_names(net: Any, prefixes: set[str]) -> None:
+def check_names(net: NeuralNet, prefixes: set[str]) -> None:
     """Check the names of the keyword arguments that a net was built with.
 
     Parameters
@@ -67,7 +72,7 @@ def check_names(net: Any, prefixes: set[str]) -> None:
         )
 
 
-def check_settable(net: Any, name: str, prefixes: set[str]) -> None:
+def check_settable(net: NeuralNet, name: str, prefixes: set[str]) -> None:
     """Check that `set_params` knows a name without a prefix, or one inside a parameter."""
     head, nested, _ = name.partition("__")
     if head not in net._get_param_names() or (
@@ -85,8 +90,10 @@ def _is_known(name: str, prefixes: set[str]) -> bool:
     return head in prefixes and (bool(rest) or not nested)
 
 
-def _hint(net: Any, name: str, prefixes: set[str]) -> str:
+def _hint(net: NeuralNet, name: str, prefixes: set[str]) -> str:
     """Return what was probably meant, in words."""
+    if name in _OTHER_NAMES:
+        return f" (did you mean `{_OTHER_NAMES[name]}`, a tensor of one weight for each class?)"
     rest = name.partition("__")[2]
     known = {*_parameters(net), *(f"{prefix}__{rest}" for prefix in prefixes if rest)}
     for part in _FILLED_IN:
@@ -95,7 +102,7 @@ def _hint(net: Any, name: str, prefixes: set[str]) -> str:
     return f" (did you mean `{close[0]}`?)" if close else ""
 
 
-def _parameters(net: Any) -> Iterator[str]:
+def _parameters(net: NeuralNet) -> Iterator[str]:
     for cls in type(net).__mro__:
         if constructor := vars(cls).get("__init__"):
             for parameter in inspect.signature(constructor).parameters.values():
@@ -103,21 +110,22 @@ def _parameters(net: Any) -> Iterator[str]:
                     yield parameter.name
 
 
-def _factory(net: Any, part: str) -> Any:
+def _factory(net: NeuralNet, part: str) -> Any:
     value = torch.compile if part == "compile" else getattr(net, part)
     return type(value) if isinstance(value, torch.nn.Module) else value
 
 
-def _settable(net: Any, part: str) -> list[str] | None:
+def _settable(net: NeuralNet, part: str) -> list[str] | None:
     """Return the arguments that a part takes from the user, None where that cannot be told."""
     found = _arguments(_factory(net, part))
     return None if found is None else [name for name in found if name not in _FILLED_IN[part]]
 
 
-def _arguments(factory: Any) -> list[str] | None:
+def _arguments(factory: object) -> list[str] | None:
     try:
         # As it is called: a wrapper may take more than what it wraps.
-        parameters = inspect.signature(factory, follow_wrapped=False).parameters.values()
+        signature = inspect.signature(factory, follow_wrapped=False)  # type: ignore[arg-type]
+        parameters = signature.parameters.values()
     except (TypeError, ValueError):  # no callable, or one without a signature
         return None
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
@@ -125,7 +133,7 @@ def _arguments(factory: Any) -> list[str] | None:
     return [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
 
 
-def _fault_of_part(net: Any, part: str) -> str | None:
+def _fault_of_part(net: NeuralNet, part: str) -> str | None:
     prefix = f"{part}__"
     names = [name.removeprefix(prefix) for name in vars(net) if name.startswith(prefix)]
     if names:
@@ -149,7 +157,7 @@ def _fault_of_part(net: Any, part: str) -> str | None:
 
 
 def _argument_fault(
-    part: str, factory: Any, names: Iterable[str], filled_in: set[str]
+    part: str, factory: object, names: Iterable[str], filled_in: set[str]
 ) -> str | None:
     known = _arguments(factory)
     if known is None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from skorch import NeuralNet
 from skorch.callbacks import Callback
 
 from skgdw._validation._names import argument_faults
@@ -22,7 +21,7 @@ _BUILT = {
 }
 
 
-def part_faults(net: Any, parts: set[str] | None = None) -> list[str]:
+def part_faults(net: NeuralNet, parts: set[str] | None = None) -> list[str]:
     """Say which parameters, of all or of `parts`, cannot stand for their part."""
     rules = {name: rule for name, rule in _BUILT.items() if not callable(getattr(net, name))}
     if isinstance(net.module, str):
@@ -42,7 +41,7 @@ def part_faults(net: Any, parts: set[str] | None = None) -> list[str]:
     ]
 
 
-def check_prediction(net: Any) -> None:
+def check_prediction(net: NeuralNet) -> None:
     """Check what prediction takes out of parameters that may have been set since `fit`."""
     faults = part_faults(net, {"iterator_valid", "dataset", "predict_nonlinearity"})
     faults += argument_faults(net, ["iterator_valid"])
@@ -50,7 +49,7 @@ def check_prediction(net: Any) -> None:
         raise ValueError(" ".join(faults))
 
 
-def check_reduction(criterion: Any) -> None:
+def check_reduction(criterion: object) -> None:
     """Refuse a criterion that gives a loss for each row: a step needs one number."""
     if getattr(criterion, "reduction", None) == "none":
         raise ValueError(
@@ -59,7 +58,7 @@ def check_reduction(criterion: Any) -> None:
         )
 
 
-def check_callbacks(net: Any) -> None:
+def check_callbacks(net: NeuralNet) -> None:
     """Check the callbacks that are given, alone and by name."""
     given = net.callbacks
     if not (given is None or given == "disable" or isinstance(given, (list, tuple))):
@@ -80,5 +79,5 @@ def check_callbacks(net: Any) -> None:
             )
 
 
-def _is_callback(entry: Any) -> bool:
+def _is_callback(entry: object) -> bool:
     return isinstance(entry, (type, Callback)) or hasattr(entry, "set_params")

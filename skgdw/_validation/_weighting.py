@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from skgdw._validation._parameters import check_weights
-from skgdw.weighting import Evidence, NetworkWeighting, Weighting
+from skgdw._validation._built import check_weights
+from skgdw.weighting import WEIGHTINGS, Evidence, NetworkWeighting, Weighting
 
 # Of sums of rows, relative to the largest row.
 _ROUNDING = 1e-3
@@ -41,3 +41,15 @@ def check_weighting(weighting: Weighting, evidence: Evidence) -> None:
             f"shape {tuple(grad.shape)}, whose rows miss zero by up to {off:.2g}. Subtract "
             "at its label what a row misses."
         )
+
+
+def weighting_fault(weighting: object) -> str | None:
+    """Say what is wrong with what was given as ``weighting``, if anything."""
+    is_class = isinstance(weighting, type) and issubclass(weighting, Weighting)
+    is_name = isinstance(weighting, str) and weighting in WEIGHTINGS
+    if is_class or is_name or isinstance(weighting, Weighting):
+        return None
+    return (
+        f"`weighting` must be one of {list(WEIGHTINGS)}, or a skgdw.weighting.Weighting, its class "
+        f"or an instance; got {weighting!r}."
+    )

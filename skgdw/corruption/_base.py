@@ -13,6 +13,7 @@ from sklearn.utils.validation import validate_data
 from skgdw._rows import (
     BoolArray,
     IntArray,
+    RowContainer,
     check_mask,
     check_same_length,
     encode_labels,
@@ -42,7 +43,9 @@ class BaseSampler(OneToOneFeatureMixin, BaseEstimator):
     noise_mask_: BoolArray
     noise_rate_: float
 
-    def fit(self, X: Any, y: Any, *, meta_mask: Any = None) -> Self:
+    def fit(
+        self, X: RowContainer, y: RowContainer, *, meta_mask: RowContainer | None = None
+    ) -> Self:
         """Check the parameters and the data; nothing is drawn.
 
         Parameters
@@ -67,7 +70,9 @@ class BaseSampler(OneToOneFeatureMixin, BaseEstimator):
         self._check_unmarked(X, free, codes[free])
         return self
 
-    def fit_resample(self, X: Any, y: Any, *, meta_mask: Any = None) -> tuple[Any, Any]:
+    def fit_resample(
+        self, X: RowContainer, y: RowContainer, *, meta_mask: RowContainer | None = None
+    ) -> tuple[Any, Any]:
         """Corrupt (X, y).
 
         Parameters
@@ -154,7 +159,7 @@ class BaseSampler(OneToOneFeatureMixin, BaseEstimator):
     def _check_params(self) -> None:
         """Check the parameters against `classes_`; take nothing from `random_state`."""
 
-    def _check_unmarked(self, X: Any, rows: IntArray, codes: IntArray) -> None:
+    def _check_unmarked(self, X: RowContainer, rows: IntArray, codes: IntArray) -> None:
         """Check what depends on the unmarked rows, as `_resample` gets them and does by itself."""
 
     def _record(self, mask: BoolArray) -> None:
@@ -162,7 +167,7 @@ class BaseSampler(OneToOneFeatureMixin, BaseEstimator):
 
     @abstractmethod
     def _resample(
-        self, X: Any, rows: IntArray, codes: IntArray, generator: np.random.RandomState
+        self, X: RowContainer, rows: IntArray, codes: IntArray, generator: np.random.RandomState
     ) -> tuple[IntArray, IntArray]:
         """Return which of `rows` to keep, as positions (m,), and their codes (m,) afterwards.
 
@@ -170,7 +175,7 @@ class BaseSampler(OneToOneFeatureMixin, BaseEstimator):
         some may be missing; n may be 0.
         """
 
-    def _check_data(self, X: Any, y: Any) -> IntArray:
+    def _check_data(self, X: RowContainer, y: RowContainer) -> IntArray:
         """Check (X, y), set `classes_` and the feature attributes, return the codes (n,)."""
         if y is None:
             raise ValueError(
@@ -196,11 +201,11 @@ class BaseSampler(OneToOneFeatureMixin, BaseEstimator):
         return dict(zip(self.classes_.tolist(), counts.tolist(), strict=True))
 
 
-def _mask_of(meta_mask: Any, n: int) -> BoolArray:
+def _mask_of(meta_mask: RowContainer | None, n: int) -> BoolArray:
     return np.zeros(n, dtype=bool) if meta_mask is None else check_mask(meta_mask, n, "meta_mask")
 
 
-def _is_table(X: Any) -> bool:
+def _is_table(X: RowContainer) -> bool:
     n_dims = getattr(X, "ndim", None)
     if n_dims is None:  # a sequence: its first row tells
         row = X[0]

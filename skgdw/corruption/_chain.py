@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from inspect import signature
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from sklearn.base import clone
 
-from skgdw._rows import BoolArray, IntArray, check_mask, join_rows, n_rows, take_rows
+from skgdw._rows import BoolArray, IntArray, RowContainer, check_mask, join_rows, n_rows, take_rows
 
 # Origin of a row that is no row of the input, or not known to be one.
 UNKNOWN = -1
+
+# Fit parameters that are rows and labels of their own, however many there are.
+_BESIDE_X = {"X_meta", "y_meta", "X_val", "y_val"}
+
+
+class Sampler(Protocol):
+    """What corrupts rows and labels: ours, imbalanced-learn's, or the user's own."""
+
+    def fit_resample(self, X: Any, y: Any, **options: Any) -> Any:
+        """Return rows and labels after corruption."""
 
 
 class Corrupted(NamedTuple):
@@ -26,8 +36,8 @@ class Corrupted(NamedTuple):
 
 def corrupt(
     samplers: list[tuple[str, Any]],
-    X: Any,
-    y: Any,
+    X: RowContainer,
+    y: RowContainer,
     mask: BoolArray,
     generator: np.random.RandomState,
 ) -> Corrupted:
@@ -81,7 +91,9 @@ def carry(params: Mapping[str, Any], origin: IntArray, n: int) -> dict[str, Any]
     return carried
 
 
-def _apply(name: str, sampler: Any, X: Any, y: Any, mask: BoolArray) -> tuple[Any, Any, IntArray]:
+def _apply(
+    name: str, sampler: Sampler, X: RowContainer, y: RowContainer, mask: BoolArray
+) -> tuple[Any, Any, IntArray]:
     """Return the rows and labels after one sampler, and where each row comes from."""
     if not mask.any():
         return _resample(name, sampler, X, y)
@@ -105,7 +117,9 @@ def _apply(name: str, sampler: Any, X: Any, y: Any, mask: BoolArray) -> tuple[An
     return take_rows(join_rows(X_new, take_rows(X, fixed)), order), y_all, origin[order]
 
 
-def _resample(name: str, sampler: Any, X: Any, y: Any, **options: Any) -> tuple[Any, Any, IntArray]:
+def _resample(
+    name: str, sampler: Sampler, X: RowContainer, y: RowContainer, **options: Any
+) -> tuple[Any, Any, IntArray]:
     result = sampler.fit_resample(X, y, **options)
     if not isinstance(result, tuple | list) or len(result) != 2:
         raise TypeError(
@@ -145,9 +159,9 @@ def _seed(sampler: Any, generator: np.random.RandomState) -> None:
         sampler.set_params(**missing)
 
 
-def _is_per_row(name: str, value: Any, n: int) -> bool:
-    """Tell whether a fit parameter has an entry for each row; the meta set never has."""
-    if _own_name(name) in ("X_meta", "y_meta") or isinstance(value, Mapping):
+def _is_per_row(name: str, value: object, n: int) -> bool:
+    """Tell whether a fit parameter has an entry for each row; trusted rows beside X never have."""
+    if _own_name(name) in _BESIDE_X or isinstance(value, Mapping):
         return False
     try:
         return n_rows(value) == n

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn import get_config
-from sklearn.base import ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Tags, get_tags
 from sklearn.utils.metadata_routing import (
@@ -20,7 +20,14 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
-from skgdw._rows import IntArray, check_mask, check_same_length, local_random_state, n_rows
+from skgdw._rows import (
+    IntArray,
+    RowContainer,
+    check_mask,
+    check_same_length,
+    local_random_state,
+    n_rows,
+)
 
 from ._chain import carry, corrupt, is_mask
 from ._sampler_params import SamplerParams, check_samplers
@@ -135,7 +142,14 @@ class CorruptedClassifier(ClassifierMixin, MetaEstimatorMixin, SamplerParams):
         self.corruption = corruption
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any, *, meta_mask: Any = None, **fit_params: Any) -> Self:
+    def fit(
+        self,
+        X: RowContainer,
+        y: RowContainer,
+        *,
+        meta_mask: RowContainer | None = None,
+        **fit_params: Any,
+    ) -> Self:
         """Corrupt (X, y) and fit the estimator.
 
         Parameters
@@ -153,9 +167,9 @@ class CorruptedClassifier(ClassifierMixin, MetaEstimatorMixin, SamplerParams):
             routing is off, and under routing ``meta_mask``, the only name it then knows. Pipelines
             of :func:`skgdw.model_selection.make_meta_pipeline` take ``meta_mask`` in both cases.
         **fit_params
-            Parameters of the estimator's `fit`. ``X_meta`` and ``y_meta`` pass as they are. What
-            else has an entry for each row of X, such as ``sample_weight``, loses and repeats
-            entries as X does rows.
+            Parameters of the estimator's `fit`. ``X_meta``, ``y_meta``, ``X_val`` and ``y_val``
+            pass as they are. What else has an entry for each row of X, such as ``sample_weight``,
+            loses and repeats entries as X does rows.
 
         Returns
         -------
@@ -193,7 +207,9 @@ class CorruptedClassifier(ClassifierMixin, MetaEstimatorMixin, SamplerParams):
                 setattr(self, name, getattr(self.estimator_, name))
         return self
 
-    def _params_of_estimator(self, meta_mask: Any, fit_params: dict[str, Any]) -> dict[str, Any]:
+    def _params_of_estimator(
+        self, meta_mask: RowContainer | None, fit_params: dict[str, Any]
+    ) -> dict[str, Any]:
         """Return what the estimator's `fit` is to get, rows not yet taken."""
         given = fit_params if meta_mask is None else {**fit_params, "meta_mask": meta_mask}
         if get_config()["enable_metadata_routing"]:
@@ -203,7 +219,7 @@ class CorruptedClassifier(ClassifierMixin, MetaEstimatorMixin, SamplerParams):
         return dict(given if _takes_mask(self.estimator) else fit_params)
 
     @_if_estimator_has("predict")
-    def predict(self, X: Any) -> Any:
+    def predict(self, X: RowContainer) -> Any:
         """Return the labels that the fitted estimator predicts.
 
         Parameters
@@ -220,7 +236,7 @@ class CorruptedClassifier(ClassifierMixin, MetaEstimatorMixin, SamplerParams):
         return self.estimator_.predict(X)
 
     @_if_estimator_has("predict_proba")
-    def predict_proba(self, X: Any) -> Any:
+    def predict_proba(self, X: RowContainer) -> Any:
         """Return class probabilities.
 
         Parameters
@@ -237,7 +253,7 @@ class CorruptedClassifier(ClassifierMixin, MetaEstimatorMixin, SamplerParams):
         return self.estimator_.predict_proba(X)
 
     @_if_estimator_has("predict_log_proba")
-    def predict_log_proba(self, X: Any) -> Any:
+    def predict_log_proba(self, X: RowContainer) -> Any:
         """Return logarithms of class probabilities.
 
         Parameters
@@ -254,7 +270,7 @@ class CorruptedClassifier(ClassifierMixin, MetaEstimatorMixin, SamplerParams):
         return self.estimator_.predict_log_proba(X)
 
     @_if_estimator_has("decision_function")
-    def decision_function(self, X: Any) -> Any:
+    def decision_function(self, X: RowContainer) -> Any:
         """Return the confidence scores of the fitted estimator.
 
         Parameters
@@ -296,7 +312,7 @@ class CorruptedClassifier(ClassifierMixin, MetaEstimatorMixin, SamplerParams):
         return tags
 
 
-def _check_estimator(estimator: Any) -> None:
+def _check_estimator(estimator: BaseEstimator) -> None:
     if isinstance(estimator, type) or not hasattr(estimator, "fit"):
         raise TypeError(
             f"`estimator` must be an instance of a classifier with fit; got {estimator!r}; "
@@ -304,12 +320,12 @@ def _check_estimator(estimator: Any) -> None:
         )
 
 
-def _as_rows(data: Any) -> Any:
+def _as_rows(data: RowContainer) -> Any:
     """Return `data`, as an array where it can do nothing but become one."""
     return data if hasattr(data, "__len__") or not hasattr(data, "__array__") else np.asarray(data)
 
 
-def _check_pipeline(estimator: Any) -> None:
+def _check_pipeline(estimator: BaseEstimator) -> None:
     """Raise if steps of a pipeline take ``meta_mask``, which does not reach them unrouted."""
     if not isinstance(estimator, Pipeline) or not estimator.steps:
         return
@@ -328,7 +344,7 @@ def _check_pipeline(estimator: Any) -> None:
         )
 
 
-def _takes_mask(estimator: Any) -> bool:
+def _takes_mask(estimator: BaseEstimator) -> bool:
     """Tell whether the estimator's `fit` has a use for ``meta_mask``, routing being off."""
     if has_fit_parameter(estimator, "meta_mask"):
         return True

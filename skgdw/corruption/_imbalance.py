@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skgdw._rows import IntArray, rows_by_class
+from skgdw._rows import IntArray, RowContainer, rows_by_class
 
 from ._base import BaseSampler
 from ._named_classes import permutation_faults, plain_label
@@ -133,12 +133,12 @@ class ClassImbalance(BaseSampler):
         _check_ratio(self.imbalance_ratio)
         _order_codes(self.class_order, self.classes_)
 
-    def _check_unmarked(self, X: Any, rows: IntArray, codes: IntArray) -> None:
+    def _check_unmarked(self, X: RowContainer, rows: IntArray, codes: IntArray) -> None:
         if self.sampling_strategy is not None:
             wanted_rows(self.sampling_strategy, codes, self.classes_)
 
     def _resample(
-        self, X: Any, rows: IntArray, codes: IntArray, generator: np.random.RandomState
+        self, X: RowContainer, rows: IntArray, codes: IntArray, generator: np.random.RandomState
     ) -> tuple[IntArray, IntArray]:
         n_classes = len(self.classes_)
         available = np.bincount(codes, minlength=n_classes)
@@ -175,7 +175,7 @@ class ClassImbalance(BaseSampler):
         return sizes
 
 
-def _check_ratio(imbalance_ratio: Any) -> None:
+def _check_ratio(imbalance_ratio: object) -> None:
     if isinstance(imbalance_ratio, bool | np.bool_) or not isinstance(imbalance_ratio, Real):
         raise TypeError(
             f"`imbalance_ratio` must be a number; got {imbalance_ratio!r}; "
@@ -194,7 +194,7 @@ def _check_ratio(imbalance_ratio: Any) -> None:
         )
 
 
-def _order_codes(class_order: Any, classes: NDArray[Any]) -> IntArray | None:
+def _order_codes(class_order: object, classes: NDArray[Any]) -> IntArray | None:
     """Return the codes (c,) of `class_order`, None where it is to be drawn."""
     if class_order is None:
         return np.arange(len(classes))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from numbers import Real
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri  # SciPy comes with scikit-learn
 
-from skgdw._rows import BoolArray, IntArray, rows_by_class
+from skgdw._rows import BoolArray, IntArray, RowContainer, rows_by_class
 
 from ._base import BaseSampler
 from ._relabel import check_exact, warn_if_truth_is_hidden
@@ -156,12 +155,12 @@ class InstanceDependentNoise(BaseSampler):
         _check_std(self.noise_rate_std)
         check_exact(self.exact)
 
-    def _check_unmarked(self, X: Any, rows: IntArray, codes: IntArray) -> None:
+    def _check_unmarked(self, X: RowContainer, rows: IntArray, codes: IntArray) -> None:
         if len(rows):
             StandardRows(X, rows)
 
     def _resample(
-        self, X: Any, rows: IntArray, codes: IntArray, generator: np.random.RandomState
+        self, X: RowContainer, rows: IntArray, codes: IntArray, generator: np.random.RandomState
     ) -> tuple[IntArray, IntArray]:
         rate = float(self.noise_rate)
         # Always the same draws, so that at another rate the same rows go the same way.
@@ -191,7 +190,7 @@ class InstanceDependentNoise(BaseSampler):
 
     def _other_labels(
         self,
-        X: Any,
+        X: RowContainer,
         rows: IntArray,
         by_class: list[IntArray],
         pick: FloatArray,
@@ -217,7 +216,7 @@ class InstanceDependentNoise(BaseSampler):
         return matrix, others
 
 
-def _check_std(noise_rate_std: Any) -> None:
+def _check_std(noise_rate_std: object) -> None:
     if isinstance(noise_rate_std, bool | np.bool_) or not isinstance(noise_rate_std, Real):
         raise TypeError(
             f"`noise_rate_std` must be a number; got {noise_rate_std!r}; pass for instance 0.1."

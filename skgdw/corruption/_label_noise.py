@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skgdw._rows import IntArray, local_random_state, rows_by_class
+from skgdw._rows import IntArray, RowContainer, local_random_state, rows_by_class
 
 from ._base import BaseSampler
 from ._given_matrix import check_transition_matrix
@@ -145,7 +145,7 @@ class LabelNoise(BaseSampler):
         )
 
     def _resample(
-        self, X: Any, rows: IntArray, codes: IntArray, generator: np.random.RandomState
+        self, X: RowContainer, rows: IntArray, codes: IntArray, generator: np.random.RandomState
     ) -> tuple[IntArray, IntArray]:
         if self.transition_matrix is None:
             self.transition_matrix_ = self._matrix(generator)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 
-def plain_label(label: Any) -> Any:
+def plain_label(label: object) -> Any:
     """Return a label as Python's own type, to be compared with ``classes_.tolist()``."""
     return label.tolist() if hasattr(label, "tolist") else label
 

@@ -14,7 +14,7 @@ from skgdw.exceptions import NoiseNotLearnableWarning
 from ._transition import FloatArray
 
 
-def check_exact(exact: Any) -> None:
+def check_exact(exact: object) -> None:
     """Raise if `exact` is no bool."""
     if not isinstance(exact, bool | np.bool_):
         raise TypeError(f"`exact` must be a bool; got {exact!r}; pass True or False.")

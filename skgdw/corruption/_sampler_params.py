@@ -92,7 +92,7 @@ def name_samplers(entries: Sequence[Any]) -> list[tuple[str, Any]]:
     return [entry if _is_pair(entry) else next(unnamed) for entry in entries]
 
 
-def check_samplers(corruption: Any) -> list[tuple[str, Any]]:
+def check_samplers(corruption: object) -> list[tuple[str, Any]]:
     """Return the (name, sampler) pairs that are switched on, or raise."""
     entries = corruption if isinstance(corruption, list | tuple) else [corruption]
     named = name_samplers(entries)
@@ -113,9 +113,9 @@ def check_samplers(corruption: Any) -> list[tuple[str, Any]]:
     return named
 
 
-def _is_pair(entry: Any) -> bool:
+def _is_pair(entry: object) -> bool:
     return isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str)
 
 
-def _is_off(sampler: Any) -> bool:
+def _is_off(sampler: object) -> bool:
     return sampler is None or (isinstance(sampler, str) and sampler == "passthrough")

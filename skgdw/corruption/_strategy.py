@@ -13,7 +13,7 @@ from skgdw._rows import IntArray
 from ._named_classes import plain_label
 
 
-def check_strategy(sampling_strategy: Any) -> None:
+def check_strategy(sampling_strategy: object) -> None:
     """Raise if `sampling_strategy` is neither None, nor a dict, nor can be called."""
     if isinstance(sampling_strategy, Mapping | None) or callable(sampling_strategy):
         return
@@ -23,11 +23,11 @@ def check_strategy(sampling_strategy: Any) -> None:
     )
 
 
-def wanted_rows(sampling_strategy: Any, codes: IntArray, classes: NDArray[Any]) -> IntArray:
+def wanted_rows(sampling_strategy: object, codes: IntArray, classes: NDArray[Any]) -> IntArray:
     """Return how many of the rows with `codes` (n,) each of the `classes` (c,) is to keep."""
     if not len(codes):  # all rows are trusted: there are none to take a number from
         return np.zeros(len(classes), dtype=np.intp)
-    given = sampling_strategy
+    given: Any = sampling_strategy
     if callable(given):
         given = given(classes[codes])
         if not isinstance(given, Mapping):

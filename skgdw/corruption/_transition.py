@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from numbers import Real
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,7 +108,7 @@ def transition_matrix(
     return _flip(int(n_classes), rate, n_targets, generator)
 
 
-def check_noise_rate(noise_rate: Any) -> float:
+def check_noise_rate(noise_rate: object) -> float:
     """Return `noise_rate` as a float in [0, 1], or raise."""
     if isinstance(noise_rate, bool | np.bool_) or not isinstance(noise_rate, Real):
         raise TypeError(

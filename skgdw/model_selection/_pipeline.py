@@ -1,4 +1,4 @@
-"""Pipelines whose steps transform the meta set as they transform the training rows."""
+"""Pipelines whose steps transform trusted rows as they transform the training rows."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from typing import Any, ClassVar, Self
 from sklearn import config_context
 from sklearn.pipeline import Pipeline, make_pipeline
 
+from skgdw._rows import RowContainer
+
 
 class MetaPipeline(Pipeline):
-    """A pipeline that sends ``X_meta`` through its steps, fitted on X alone.
+    """A pipeline that sends ``X_meta`` and ``X_val`` through its steps, fitted on X alone.
 
     scikit-learn's own pipeline does so too, under metadata routing and with
-    ``transform_input=["X_meta"]``; this one needs no global setting. Attributes and methods are
-    those of :class:`sklearn.pipeline.Pipeline`.
+    ``transform_input=["X_meta", "X_val"]``; this one needs no global setting. Attributes and
+    methods are those of :class:`sklearn.pipeline.Pipeline`.
 
     Parameters
     ----------
     steps : list of (str, estimator) tuples
         Transformers, then a classifier that takes ``X_meta``, each with its name.
-    transform_input : list or tuple of str, or None, default=("X_meta",)
-        What is transformed along with X. None leaves the meta set as it is.
+    transform_input : list or tuple of str, or None, default=("X_meta", "X_val")
+        What is transformed along with X. None leaves trusted rows as they are.
     memory : str, joblib.Memory or None, default=None
         Where fitted transformers are cached.
     verbose : bool, default=False
@@ -41,7 +43,7 @@ class MetaPipeline(Pipeline):
         self,
         steps: list[tuple[str, Any]],
         *,
-        transform_input: list[str] | tuple[str, ...] | None = ("X_meta",),
+        transform_input: list[str] | tuple[str, ...] | None = ("X_meta", "X_val"),
         memory: Any = None,
         verbose: bool = False,
     ) -> None:
@@ -65,8 +67,8 @@ class MetaPipeline(Pipeline):
             part.transform_input = self.transform_input
         return part
 
-    def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
-        """Fit the steps on (X, y) and the last one with the transformed meta set.
+    def fit(self, X: RowContainer, y: RowContainer | None = None, **params: Any) -> Self:
+        """Fit the steps on (X, y) and the last one with the transformed trusted rows.
 
         Parameters
         ----------
@@ -76,7 +78,7 @@ class MetaPipeline(Pipeline):
             Their labels.
         **params
             ``X_meta`` and ``y_meta``, best in 1-tuples, which cross-validation never cuts, or
-            ``meta_mask``.
+            ``meta_mask``; and ``X_val`` and ``y_val``, likewise.
 
         Returns
         -------
@@ -154,5 +156,5 @@ def _name_steps(steps: Sequence[Any]) -> list[tuple[str, Any]]:
     return [step if _is_pair(step) else next(unnamed) for step in steps]
 
 
-def _is_pair(step: Any) -> bool:
+def _is_pair(step: object) -> bool:
     return isinstance(step, tuple) and len(step) == 2 and isinstance(step[0], str)

@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.metrics import check_scoring
 from sklearn.utils.metadata_routing import MetadataRequest
 
-from skgdw._rows import check_mask, check_same_length, n_rows, take_rows
+from skgdw._rows import RowContainer, check_mask, check_same_length, n_rows, take_rows
 
 
 def trusted_scorer(
-    X_clean: Any = None, y_clean: Any = None, scoring: Any = "balanced_accuracy"
+    X_clean: RowContainer | None = None,
+    y_clean: RowContainer | None = None,
+    scoring: Any = "balanced_accuracy",
 ) -> TrustedRowsScorer | TrustedFoldScorer:
     """Make a scorer that only looks at rows with trusted labels.
 
@@ -108,7 +111,9 @@ class TrustedRowsScorer(_TrustedScorer):
         self.y_clean = y_clean
         self.scoring = scoring
 
-    def __call__(self, estimator: Any, X: Any = None, y: Any = None) -> Any:
+    def __call__(
+        self, estimator: BaseEstimator, X: RowContainer | None = None, y: RowContainer | None = None
+    ) -> Any:
         """Score the estimator; X and y, the fold, are not looked at."""
         return check_scoring(estimator, self.scoring)(estimator, self.X_clean, self.y_clean)
 
@@ -128,7 +133,14 @@ class TrustedFoldScorer(_TrustedScorer):
         request.score.add_request(param="meta_mask", alias=True)
         return request
 
-    def __call__(self, estimator: Any, X: Any, y: Any, *, meta_mask: Any = None) -> Any:
+    def __call__(
+        self,
+        estimator: BaseEstimator,
+        X: RowContainer,
+        y: RowContainer,
+        *,
+        meta_mask: RowContainer | None = None,
+    ) -> Any:
         """Score the estimator on the rows of (X, y) that the mask marks."""
         if meta_mask is None:
             raise ValueError(

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from skgdw._intake._balanced import balanced_meta_indices, meta_row_count
-from skgdw._rows import check_same_length, encode_labels, take_rows
+from skgdw._rows import RowContainer, check_same_length, encode_labels, take_rows
 from skgdw.exceptions import MetaClassWarning
 
 
 def split_meta(
-    X: Any,
-    y: Any,
+    X: RowContainer,
+    y: RowContainer,
     meta_size: int | float,
     *,
     random_state: int | np.random.RandomState | None = None,

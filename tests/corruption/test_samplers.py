@@ -359,7 +359,7 @@ def test_tags_have_what_imbalanced_learn_reads(make):
 
 def test_nothing_but_numpy_and_scikit_learn_is_imported():
     package = Path(skgdw.corruption.__file__).parent
-    files = [*package.glob("*.py"), package.parent / "_rows.py"]
+    files = [*package.glob("*.py"), *(package.parent / "_rows").glob("*.py")]
     assert len(files) > 3
     imported = set()
     for file in files:
@@ -370,4 +370,5 @@ def test_nothing_but_numpy_and_scikit_learn_is_imported():
                 imported.add(node.module)
     outside = {name for name in imported if name.split(".")[0] in {"torch", "pandas", "imblearn"}}
     assert outside == set()
-    assert {n for n in imported if n.startswith("skgdw")} == {"skgdw._rows", "skgdw.exceptions"}
+    ours = {".".join(n.split(".")[:2]) for n in imported if n.startswith("skgdw")}
+    assert ours == {"skgdw._rows", "skgdw.exceptions"}

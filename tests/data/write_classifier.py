@@ -1,13 +1,14 @@
-"""Writes ``classifier_<minor version>.pkl.gz``, from which later versions must load.
+"""Writes ``classifier_<minor version>.pkl.gz`` and ``.skops``, from which later versions must load.
 
-Run once for a minor version, in the root of the repository, and keep the file as it is:
-``python tests/data/write_classifier.py``. `tests/test_persistence.py` says what it must predict.
+Run once for a minor version, in the root of the repository, and keep the files as they are:
+``python tests/data/write_classifier.py``. `tests/saving_cases.py` says what they must predict.
 ``classifier_unversioned.pkl.gz`` was written in this way before files told their version.
 """
 
 import gzip
 import pickle
 import sys
+import zipfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -15,6 +16,8 @@ HERE = Path(__file__).resolve().parent
 
 def main() -> None:
     sys.path.insert(0, str(HERE.parent))
+    import skops.io
+
     from classifier_cases import blobs
     from skgdw import GDWClassifier, __version__
 
@@ -31,6 +34,7 @@ def main() -> None:
     minor = ".".join(__version__.split(".")[:2])
     path = HERE / f"classifier_{minor}.pkl.gz"
     path.write_bytes(gzip.compress(pickle.dumps(clf, protocol=4), 9, mtime=0))
+    skops.io.dump(clf, HERE / f"classifier_{minor}.skops", compression=zipfile.ZIP_DEFLATED)
 
 
 if __name__ == "__main__":

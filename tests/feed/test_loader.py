@@ -1,78 +1,16 @@
-"""Index batches, the dataset that hands them out, and the loader around both."""
+"""The loader around a dataset, with and without a DataLoader."""
 
-import copy
-import pickle
 from itertools import islice
 
 import pytest
 import torch
-from torch.utils.data import DataLoader, Dataset, IterableDataset, SequentialSampler, TensorDataset
+from torch.utils.data import DataLoader, SequentialSampler, TensorDataset
+from torch.utils.data._utils.pin_memory import pin_memory
 
+from feed_cases import Single, Stream, dataset, loader_of
 from properties import untouched
 from skgdw._feed import _loader as _batches
-from skgdw._feed._dataset import Batch, RowDataset, n_rows, take
-from skgdw._feed._loader import make_loader
-
-# Batches and datasets.
-
-
-def dataset(n=9, *, mapping=False):
-    X = torch.arange(2.0 * n).reshape(n, 2)
-    inputs = {"a": X, "b": X + 100} if mapping else X
-    return RowDataset(inputs, torch.arange(n) % 3, rows=torch.arange(n) * 10)
-
-
-def test_batch_is_a_pair_that_knows_its_rows():
-    batch = dataset()[torch.tensor([4, 1])]
-    X, y = batch
-    assert isinstance(batch, tuple)
-    assert torch.equal(X, torch.tensor([[8.0, 9.0], [2.0, 3.0]]))
-    assert y.tolist() == [1, 1]
-    assert batch.rows.tolist() == [40, 10]
-    assert Batch(X, y).rows is None
-
-
-@pytest.mark.parametrize(
-    "again",
-    [copy.copy, copy.deepcopy, *(lambda b, p=p: pickle.loads(pickle.dumps(b, p)) for p in (2, 5))],
-    ids=["copy", "deepcopy", "pickle 2", "pickle 5"],
-)
-def test_batch_survives_copies_and_pickles(again):
-    batch = dataset()[torch.tensor([4, 1])]
-    twin = again(batch)
-    assert type(twin) is Batch
-    assert all(map(torch.equal, twin, batch))
-    assert torch.equal(twin.rows, batch.rows)
-
-
-def test_subset_keeps_places():
-    part = dataset(mapping=True).subset([5, 2])
-    assert len(part) == 2
-    assert part.rows.tolist() == [50, 20]
-    assert part.y.tolist() == [2, 2]
-    assert torch.equal(part.X["b"][:, 0], torch.tensor([110.0, 104.0]))
-
-
-def test_dataset_without_labels_is_for_prediction():
-    data = RowDataset(torch.zeros(3, 2))
-    assert data.y.tolist() == [0, 0, 0]
-    assert data.rows.tolist() == [0, 1, 2]
-
-
-def test_rows_of_mappings():
-    X = {"a": torch.arange(4.0), "b": torch.ones(4, 2)}
-    assert n_rows(X) == 4
-    assert take(X, torch.tensor([2]))["a"].tolist() == [2.0]
-
-
-# Loaders.
-
-
-def loader_of(data, *, batch_size=4, shuffle=False, seed=0, iterator=DataLoader, **kwargs):
-    generator = torch.Generator().manual_seed(seed)
-    return make_loader(
-        iterator, data, batch_size=batch_size, shuffle=shuffle, generator=generator, **kwargs
-    )
+from skgdw._feed._dataset import Batch
 
 
 @pytest.mark.parametrize("at_once", [1, 2**6, 2**20])
@@ -103,21 +41,6 @@ def test_dataset_moves_as_a_whole():
     assert {t.device.type for t in (*moved.X.values(), moved.y, moved.rows)} == {"meta"}
     assert dataset().n_bytes() == 9 * 2 * 4
     assert dataset(mapping=True).n_bytes() == 2 * 9 * 2 * 4
-
-
-class Single(Dataset):
-    """A dataset of the user's own: one row at a time."""
-
-    def __len__(self):
-        return 9
-
-    def __getitem__(self, index):
-        return torch.full((2,), float(index)), index % 3
-
-
-class Stream(IterableDataset):
-    def __iter__(self):
-        return iter(Single()[index] for index in range(9))
 
 
 @pytest.mark.parametrize("mapping", [False, True])
@@ -213,3 +136,10 @@ def test_loader_of_the_user_leaves_the_global_random_state_alone(make):
             for _ in range(2)
         ]
     assert orders[0] == orders[1]  # the generator decides
+
+
+def test_pinning_memory_keeps_a_batch_a_pair():
+    rebuilt = Batch(part for part in (torch.ones(2, 2), torch.zeros(2)))
+    assert torch.equal(rebuilt[0], torch.ones(2, 2))
+    assert rebuilt.rows is None
+    assert callable(pin_memory)  # which rebuilds tuples by their type

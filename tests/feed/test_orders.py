@@ -1,4 +1,4 @@
-"""Orders of row numbers, cut into batches."""
+"""Orders in which rows are gone through."""
 
 from itertools import islice
 
@@ -6,70 +6,8 @@ import hypothesis.strategies as st
 import torch
 from hypothesis import given
 
-from skgdw._feed._orders import RowBatches, make_passes
-
-sizes = st.integers(1, 60)
-batch_sizes = st.integers(1, 20)
-
-
-def batches_of(n, batch_size, *, shuffle=True, seed=0, endless=False):
-    generator = torch.Generator().manual_seed(seed)
-    passes = make_passes(n, shuffle=shuffle, generator=generator)
-    return RowBatches(passes, batch_size, endless=endless)
-
-
-@given(sizes, batch_sizes, st.booleans())
-def test_a_pass_takes_every_row_once(n, batch_size, shuffle):
-    batches = batches_of(n, batch_size, shuffle=shuffle)
-    for _ in range(2):
-        seen = torch.cat(list(batches))
-        assert sorted(seen.tolist()) == list(range(n))
-        if not shuffle:
-            assert seen.tolist() == list(range(n))
-
-
-@given(sizes, batch_sizes)
-def test_lengths_of_the_batches_of_a_pass(n, batch_size):
-    batches = batches_of(n, batch_size)
-    lengths = [len(batch) for batch in batches]
-    assert len(batches) == len(lengths)
-    assert all(length == batch_size for length in lengths[:-1])
-    if n > 1 and batch_size > 1:
-        assert 2 <= lengths[-1] <= batch_size + 1
-    else:
-        assert lengths[-1] == 1
-    joined = batch_size > 1 and n > batch_size and n % batch_size == 1
-    assert len(lengths) == -(-n // batch_size) - joined
-
-
-@given(sizes, batch_sizes, st.booleans())
-def test_endless_batches_are_never_short_and_run_through_all_rows(n, batch_size, shuffle):
-    full = min(batch_size, n)
-    n_passes = 3
-    batches = batches_of(n, batch_size, shuffle=shuffle, endless=True)
-    taken = list(islice(batches, -(-n_passes * n // full)))
-    assert {len(batch) for batch in taken} == {full}
-    row = torch.cat(taken).tolist()
-    for k in range(n_passes):
-        one = row[k * n : (k + 1) * n]
-        assert sorted(one) == list(range(n))
-        if not shuffle:
-            assert one == list(range(n))
-
-
-def test_each_pass_has_an_order_of_its_own_and_the_seed_decides():
-    first = torch.cat(list(batches_of(50, 7)))
-    assert torch.equal(first, torch.cat(list(batches_of(50, 7))))
-    assert not torch.equal(first, torch.cat(list(batches_of(50, 7, seed=1))))
-    batches = batches_of(50, 7)
-    orders = [torch.cat(list(batches)) for _ in range(2)]
-    assert torch.equal(orders[0], first)
-    assert not torch.equal(*orders)
-
-
-def test_trailing_single_row_joins_the_batch_before():
-    batches = batches_of(9, 4, shuffle=False)
-    assert [batch.tolist() for batch in batches] == [[0, 1, 2, 3], [4, 5, 6, 7, 8]]
+from skgdw._feed._cursor import RowBatches
+from skgdw._feed._orders import make_passes
 
 
 def is_uneven(codes):

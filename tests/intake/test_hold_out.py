@@ -6,7 +6,6 @@ import torch
 from torch.utils.data import TensorDataset
 
 from skgdw._intake._hold_out import hold_out, separate
-from skgdw._validation import n_samples
 from skgdw.exceptions import NoMetaSetWarning
 
 Y = np.repeat([0, 1, 2], [20, 6, 1])
@@ -67,9 +66,3 @@ def test_separate_mappings_and_datasets():
     assert train.y is None
     assert [int(y) for _, y in train.X] == [0, 20]
     assert [int(x) for x, _ in meta.X] == [1]
-
-
-def test_n_samples():
-    assert n_samples(np.zeros((4, 2))) == 4
-    assert n_samples({"a": np.zeros(3), "b": np.zeros((3, 2))}) == 3
-    assert n_samples(TensorDataset(torch.zeros(5))) == 5

@@ -11,19 +11,15 @@ from torch import Tensor, nn
 
 from skgdw._feed._layout import Inputs
 from skgdw._training.speed._precision import Precision
+from skgdw._validation._outputs import first_output
 
 State = Mapping[str, Tensor]
 _FULL = Precision()
 
+# What a module returns: logits, alone or first of several things.
+Output: TypeAlias = Tensor | tuple[Any, ...] | list[Any]
+
 Place = tuple[dict[str, Tensor | None], str]
-
-
-Output: TypeAlias = Tensor | tuple[Any, ...]
-
-
-def first_output(output: Output) -> Tensor:
-    """Return the logits of a module that may return more beside them."""
-    return output[0] if isinstance(output, tuple) else output
 
 
 def widened(X: Inputs) -> Inputs:

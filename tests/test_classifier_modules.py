@@ -1,52 +1,17 @@
-"""Mistakes that a second review found: one test each."""
-
-import functools
+"""Modules that are odd inside: how the meta gradient is taken, and which layers are trained."""
 
 import numpy as np
 import pytest
 import torch
-from skorch.callbacks import Callback, LRScheduler
+from skorch.callbacks import Callback
 from torch import nn
 from torch.nn import functional as F
 
 from classifier_cases import blobs, quick, weights
-from skgdw import GDWClassifier
 from skgdw.exceptions import MetaGradientFallbackWarning
-from skgdw.modules import WeightNet
 
 DATA = blobs()
 X, Y = DATA[:2]
-
-
-class EinsumWeights(torch.nn.Module):
-    """A weighting net whose gradients are laid out otherwise than its parameters."""
-
-    def __init__(self):
-        super().__init__()
-        self.first = torch.nn.Parameter(torch.linspace(-1, 1, 15).reshape(5, 3))
-        self.out = torch.nn.Parameter(torch.linspace(-1, 1, 5))
-
-    def forward(self, losses):
-        powers = losses.clamp(max=2)[:, None] ** torch.arange(3)
-        hidden = torch.einsum("ni,oi->no", powers, self.first)
-        return torch.sigmoid(torch.relu(hidden) @ self.out)
-
-
-def test_gradients_of_any_layout_reach_the_optimizer_of_the_weighting_net():
-    nets = [
-        quick("auto", weight_net=EinsumWeights, weight_net_optimizer__fused=fused).fit(*DATA)
-        for fused in (True, False)
-    ]
-    ours, theirs = (net.weight_net_.state_dict() for net in nets)
-    for name in ours:
-        torch.testing.assert_close(ours[name], theirs[name], rtol=1e-4, atol=1e-5)
-
-
-def test_a_frozen_weighting_net_stays_as_it_is():
-    frozen = WeightNet(hidden=4).requires_grad_(False)
-    net = quick("auto", weight_net=frozen).fit(*DATA)
-    for own, given in zip(net.weight_net_.parameters(), frozen.parameters(), strict=True):
-        assert torch.equal(own, given)
 
 
 class RoundedNet(torch.nn.Module):
@@ -105,67 +70,6 @@ class LinearButForOne(torch.nn.Module):
 def test_double_backward_is_not_taken_in_silence_where_forward_mode_disagrees():
     with pytest.warns(MetaGradientFallbackWarning, match="not that of its backward"):
         quick(LinearButForOne).fit(*DATA)
-
-
-def test_settings_of_parameter_groups_by_the_names_of_skorch():
-    net = quick("auto", optimizer__param_groups=[("layers.0.*", {"lr": 0.01})]).fit(*DATA)
-    net.set_params(optimizer__param_groups__0__lr=0.5)
-    net.partial_fit(*DATA[:2], X_meta=DATA[2], y_meta=DATA[3])
-    assert net.optimizer_.param_groups[0]["lr"] == 0.5
-    net.set_params(callbacks__lr_schedule=None)
-    assert net.fit(*DATA).optimizer_.param_groups[0]["lr"] == 0.5
-
-
-@pytest.mark.parametrize("setting", ["9__lr", "0__rate", "first"])
-def test_settings_of_groups_that_are_not_there(setting):
-    with pytest.raises(ValueError, match="must name a group, 0, and a setting that it has; got"):
-        quick("auto", **{f"optimizer__param_groups__{setting}": 0.5}).fit(*DATA)
-
-
-@pytest.mark.parametrize("part", ["iterator_train", "iterator_valid", "iterator_meta"])
-def test_loaders_with_settings_and_generators_of_the_users(part):
-    loader = functools.partial(torch.utils.data.DataLoader, num_workers=0)
-    plain = quick("auto").fit(*DATA)
-    partial = quick("auto", **{part: loader}).fit(*DATA)
-    np.testing.assert_allclose(partial.predict_proba(X), plain.predict_proba(X), rtol=1e-4)
-    net = quick("auto", **{f"{part}__generator": torch.Generator().manual_seed(5)}).fit(*DATA)
-    assert net.predict(X).shape == (len(X),)
-
-
-class WithAuxiliary(GDWClassifier):
-    """A subclass that takes arguments for a part of its own, and one for itself."""
-
-    def initialize_module(self):
-        super().initialize_module()
-        self.auxiliary_ = torch.nn.Linear(**self.get_params_for("auxiliary"))
-        return self
-
-    def get_params_for(self, prefix):
-        params = super().get_params_for(prefix)
-        params.pop("kept", None)
-        return params
-
-
-def test_arguments_of_a_subclass():
-    options = {"auxiliary__in_features": 2, "auxiliary__out_features": 3, "module__kept": 1}
-    net = WithAuxiliary("auto", max_epochs=1, verbose=0, **options)
-    assert net.set_params(auxiliary__out_features=4).fit(*DATA).auxiliary_.out_features == 4
-
-
-def test_a_wrapper_may_take_more_than_what_it_wraps():
-    @functools.wraps(RoundedNet)
-    def make(*args, extra=0, **kwargs):
-        return RoundedNet(*args, **kwargs)
-
-    quick(make, module__extra=1).fit(*DATA)
-
-
-def test_switches_that_change_nothing_are_taken():
-    schedule = [("mine", LRScheduler("StepLR", step_size=1))]
-    net = quick("auto", callbacks=schedule, callbacks__lr_schedule=None, dataset__length=None)
-    names = dict(net.fit(*DATA).callbacks_)
-    assert "mine" in names
-    assert names.get("lr_schedule") is None
 
 
 class SometimesDeeper(nn.Module):

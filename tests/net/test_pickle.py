@@ -1,74 +1,39 @@
-"""Keeping a classifier: pickles, skops, parameters alone, checkpoints; devices and versions."""
+"""Keeping a classifier whole, and its parameters alone: pickles, files of torch, checkpoints."""
 
-import gzip
-import io
+import copy
+import os
 import pickle
-from functools import partial
+import subprocess
+import sys
 from pathlib import Path
 
-import joblib
+import cloudpickle
 import numpy as np
 import pytest
 import skops.io
 import torch
 from sklearn.base import clone
 from sklearn.preprocessing import StandardScaler
-from skops.io.exceptions import UntrustedTypesFoundException
-from skorch.callbacks import Checkpoint, EarlyStopping, LoadInitState, LRScheduler
+from skorch.callbacks import Callback, Checkpoint, EarlyStopping, LoadInitState, LRScheduler
 from skorch.callbacks import TrainEndCheckpoint as AtTheEnd
 from skorch.exceptions import DeviceWarning, NotInitializedError
 from skorch.history import History
+from torch import nn
 from torch.optim.lr_scheduler import StepLR
 
 from classifier_cases import DropoutNet, Net, blobs, global_random_states, quick, weights
-from skgdw import GDWClassifier, __version__
-from skgdw.exceptions import SavedVersionError
+from saving_cases import joblib_dumps, through_joblib, through_pickle, through_skops
 from skgdw.model_selection import make_meta_pipeline
 from skgdw.modules import MLP
 
 DATA = blobs()
 X, Y, X_META, Y_META = DATA
 META = {"X_meta": X_META, "y_meta": Y_META}
-SAVED = Path(__file__).parent.parent / "data"
-
-# What a default classifier in a skops file asks its reader to trust.
-TYPES = {
-    "skgdw._classifier.GDWClassifier",
-    "skgdw.modules._weight_net.WeightNet",
-    "skorch.dataset.Dataset",
-    "torch.nn.modules.loss.CrossEntropyLoss",
-    "torch.optim.adam.Adam",
-    "torch.optim.sgd.SGD",
-    "torch.utils.data.dataloader.DataLoader",
-}
 
 
-TYPES_OF_NET = {*TYPES, "classifier_cases.Net"}
-
-
-def through_pickle(net):
-    return pickle.loads(pickle.dumps(net))
-
-
-def through_skops(net):
-    data = skops.io.dumps(net)
-    return skops.io.loads(data, trusted=skops.io.get_untrusted_types(data=data))
-
-
-@pytest.fixture
-def through_joblib(tmp_path):
-    def through(net):
-        joblib.dump(net, tmp_path / "net.joblib", compress=3)
-        return joblib.load(tmp_path / "net.joblib")
-
-    return through
-
-
-@pytest.fixture(params=["pickle", "joblib", "skops"])
-def keep(request, through_joblib):
-    return {"pickle": through_pickle, "joblib": through_joblib, "skops": through_skops}[
-        request.param
-    ]
+@pytest.fixture(params=[through_pickle, through_joblib, through_skops])
+def keep(request):
+    return request.param
 
 
 # --- the whole classifier -------------------------------------------------------------------------
@@ -144,12 +109,6 @@ def test_column_names_and_a_shared_random_state(keep):
     assert again.random_state.randint(2**31) == shared.randint(2**31)
 
 
-def joblib_dumps(net):
-    file = io.BytesIO()
-    joblib.dump(net, file)
-    return file.getvalue()
-
-
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(
     "dumps", [pickle.dumps, joblib_dumps, skops.io.dumps], ids=["pickle", "joblib", "skops"]
@@ -177,75 +136,146 @@ def test_a_pipeline():
         assert np.array_equal(keep(pipe).predict_proba(X), pipe.predict_proba(X))
 
 
-@pytest.mark.parametrize("side", [8, 18])
-def test_images_in_skops(side):
-    rng = np.random.default_rng(0)
-    images = rng.normal(size=(12, 2, side, side)).astype(np.float32)
-    net = quick("auto").fit(images, np.arange(12) % 3, images[:6] + 1, np.arange(6) % 3)
-    again = through_skops(net)
-    assert type(again.module_) is type(net.module_)
-    assert np.array_equal(again.predict_proba(images), net.predict_proba(images))
+COPIES = {
+    "pickle": lambda net: pickle.loads(pickle.dumps(net)),
+    "deepcopy": copy.deepcopy,
+    "joblib": through_joblib,
+}
 
 
-# --- skops ----------------------------------------------------------------------------------------
+@pytest.mark.parametrize("module", ["auto", Net, Net()], ids=["auto", "class", "instance"])
+@pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
+def test_copies_predict_and_go_on_the_same(copied, module):
+    net = quick(module).fit(*DATA.labelled([*"abc"]))
+    again = copied(net)
+    assert np.array_equal(again.predict_proba(X), net.predict_proba(X))
+    assert again.classes_.tolist() == [*"abc"]
+    assert np.array_equal(again.row_weights_, net.row_weights_)
+    assert again.history == net.history
+    y, y_meta = DATA.labelled([*"abc"])[1::2]
+    for each in (net, again):
+        each.partial_fit(X, y, X_meta=X_META, y_meta=y_meta)
+    assert np.array_equal(weights(again), weights(net))
 
 
-def test_what_skops_asks_to_trust():
-    data = skops.io.dumps(quick("auto").fit(*DATA))
-    assert set(skops.io.get_untrusted_types(data=data)) == TYPES
-    with pytest.raises(UntrustedTypesFoundException, match="GDWClassifier"):
-        skops.io.loads(data)
-    data = skops.io.dumps(quick(Net).fit(*DATA))
-    assert set(skops.io.get_untrusted_types(data=data)) == TYPES_OF_NET
-
-
-def test_parameters_that_skops_cannot_store_are_named():
-    net = quick(Net(), criterion__weight=torch.ones(3)).fit(*DATA)
-    with pytest.raises(TypeError, match=r"got objects for \['criterion__weight', 'module'\]"):
-        skops.io.dumps(net)
+@pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
+def test_copies_of_an_unfitted_estimator(copied):
+    again = copied(quick())
+    assert np.array_equal(weights(again.fit(*DATA)), weights(quick().fit(*DATA)))
 
 
 @pytest.mark.parametrize("module", ["auto", Net])
-def test_a_classifier_that_could_not_be_built_anew_is_not_written(module):
-    net = quick(module).fit(*DATA)
-    net.set_params(module__hidden=(3,) if module == "auto" else 3)
-    with pytest.raises(ValueError, match=r"must build the networks(.|\n)*size mismatch(.|\n)*Fit"):
-        skops.io.dumps(net)
-    assert net.predict(X).shape == (48,)
-    assert np.array_equal(through_pickle(net).predict_proba(X), net.predict_proba(X))
+@pytest.mark.parametrize("how", ["meta set", "mask", "Dataset"])
+def test_pickles_hold_no_rows(module, how):
+    """Neither the values nor the room for them."""
+    rng = np.random.default_rng(0)
+    n = 4000
+    rows = rng.normal(size=(n, 4)).astype(np.float32)
+    meta = rng.normal(size=(12, 4)).astype(np.float32)
+    net = quick(module)
+    small = len(pickle.dumps(quick(module).fit(*DATA)))
+    if how == "meta set":
+        net.fit(rows, np.arange(n) % 3, meta, Y_META)
+    elif how == "mask":
+        net.fit(rows, np.arange(n) % 3, meta_mask=np.arange(n) < 12)
+    else:
+        data = torch.utils.data.TensorDataset(torch.from_numpy(rows), torch.arange(n) % 3)
+        net = quick(classes=[0, 1, 2]).fit(data, meta_mask=np.arange(n) < 12)
+    pickled = pickle.dumps(net)
+    for row in (rows[0], rows[-1], meta[0]):
+        for dtype in (np.float32, np.float64):
+            assert row.astype(dtype).tobytes() not in pickled
+    # What grows is a weight for each row, and a little of the history.
+    assert len(pickled) < small + 4 * n + 20_000
 
 
-class Evil:
-    ran = False
-
-    def __reduce__(self):
-        return setattr, (Evil, "ran", True)
+def test_pickle_of_a_default_estimator_loads_where_the_module_is_unknown_to_the_caller():
+    net = quick("auto").fit(*DATA)
+    assert "skgdw.modules" in type(pickle.loads(pickle.dumps(net)).module_).__module__
 
 
-def test_skops_never_unpickles(monkeypatch):
-    """Who trusts the classifier's type does not trust bytes that stand where a pickle has them."""
-    state = quick().fit(*DATA).__getstate__()
-    safe = {k: state[k] for k in ("device", "_skgdw_version")}
-    forged = {**safe, "__cuda_dependent_attributes__": pickle.dumps(Evil())}
-    with monkeypatch.context() as patch:
-        patch.setattr(GDWClassifier, "__getstate__", lambda net: forged)
-        data = skops.io.dumps(quick())
-    with pytest.raises(
-        ValueError, match="must consist of plain parts; got one that hides a pickle"
-    ):
-        skops.io.loads(data, trusted=skops.io.get_untrusted_types(data=data))
-    assert not Evil.ran
-    pickle.loads(pickle.dumps(Evil()))
-    assert Evil.ran
+class Keeps(Callback):
+    def on_epoch_end(self, net, **kwargs):
+        self.pickle_, self.copy_ = pickle.dumps(net), copy.deepcopy(net)
 
 
-def test_half_precision_in_skops():
-    net = quick().fit(*DATA)
-    net.module_.to(torch.bfloat16)
-    state = net.module_.state_dict()
-    again = through_skops(net)
-    for name, value in again.module_.state_dict().items():
-        assert torch.equal(value.to(torch.bfloat16), state[name])
+@pytest.mark.parametrize("weighting", ["class", "uniform"])
+def test_a_net_can_be_kept_during_fit_without_its_rows(weighting):
+    keeps = Keeps()
+    marked = X.copy()
+    marked[0] = 1.0 / 3
+    quick(weighting=weighting, callbacks=[keeps]).fit(marked, Y, X_META, Y_META)
+    assert np.full(4, 1.0 / 3, dtype=np.float32).tobytes() not in keeps.pickle_
+    kept = pickle.loads(keeps.pickle_)
+    np.testing.assert_array_equal(kept.predict_proba(X), keeps.copy_.predict_proba(X))
+    assert not {"_run", "_session", "_speaks_codes"} & vars(kept).keys()
+
+
+# --- classes of a notebook ------------------------------------------------------------------------
+
+
+def test_classes_of_a_notebook_travel(tmp_path):
+    """To the processes of a search, and by cloudpickle to where nobody knows them."""
+    script = Path(__file__).with_name("notebook.py")
+    paths = os.pathsep.join([str(script.parent.parent), *sys.path])
+    done = subprocess.run(
+        [sys.executable, script, tmp_path],
+        env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    files = sorted(tmp_path.glob("*.pkl"))
+    assert len(files) == 2
+    for file in files:
+        net = pickle.loads(file.read_bytes())
+        assert np.array_equal(net.predict_proba(X), np.load(file.with_suffix(".npy")))
+        assert type(net.module_).__module__ == "__main__"
+        assert not hasattr(sys.modules["__main__"], "RowWeights")
+
+
+def local_module(factor):
+    class Local(Net):
+        def forward(self, X):
+            return factor * super().forward(X)
+
+    return Local
+
+
+def test_cloudpickle_finds_every_part():
+    """Of a class inside a function, that is under no name for pickle."""
+    net = quick(local_module(2.0), callbacks=[("stop", EarlyStopping("train_loss"))]).fit(*DATA)
+    again = pickle.loads(cloudpickle.dumps(net))
+    assert np.array_equal(again.predict_proba(X), net.predict_proba(X))
+    with pytest.raises((AttributeError, pickle.PicklingError), match="local"):
+        pickle.dumps(net)
+
+
+def test_what_is_shared_stays_shared():
+    shared = nn.Linear(4, 3)
+
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.other = shared, shared
+            self.tied = nn.Linear(4, 3)
+            self.tied.weight = shared.weight
+            self.held = [shared]
+
+        def forward(self, X):
+            return self.one(X) + self.other(X) + self.tied(X)
+
+    net = quick(Twice, optimizer__momentum=0.9).fit(*DATA)
+    for again in (pickle.loads(cloudpickle.dumps(net)), copy.deepcopy(net)):
+        module = again.module_
+        assert module.one is module.other is module.held[0]
+        assert module.one.weight is module.tied.weight
+        assert module.one is not net.module_.one
+        learnt = again.optimizer_.param_groups[0]["params"]
+        assert [*map(id, learnt)] == [*map(id, module.parameters())]
+        assert {*map(id, again.optimizer_.state)} == {*map(id, learnt)}
 
 
 # --- parameters alone -----------------------------------------------------------------------------
@@ -447,93 +477,3 @@ def test_the_network_stands_in_a_pickle_once(network):
     assert n_bytes < len(pickle.dumps(net)) < 1.2 * n_bytes
     named = [c for _, c in net.callbacks_ if isinstance(c, LRScheduler)]
     assert [c.lr_scheduler_.optimizer is net.optimizer_ for c in named] == [True]
-
-
-# --- versions -------------------------------------------------------------------------------------
-
-# What the saved classifiers predict, and after one more call of partial_fit.
-PREDICTED = [
-    [0.8906208, 0.03779158, 0.0715875],
-    [0.0239503, 0.87461907, 0.10143066],
-    [0.0649759, 0.03823976, 0.89678437],
-]
-PREDICTED_LATER = [
-    [9.9726307e-01, 8.7478425e-04, 1.8621741e-03],
-    [2.8923707e-04, 9.7055233e-01, 2.9158453e-02],
-    [2.3046661e-04, 8.5371277e-05, 9.9968421e-01],
-]
-
-
-@pytest.mark.parametrize("path", sorted(SAVED.glob("*.pkl.gz")), ids=lambda path: path.name)
-def test_classifiers_of_earlier_versions(path):
-    """Written by `data/write_classifier.py`."""
-    net = pickle.loads(gzip.decompress(path.read_bytes()))
-    np.testing.assert_allclose(net.predict_proba(X[:3]), PREDICTED, rtol=1e-5)
-    assert net.predict(X[:6]).tolist() == [*"abcabc"]
-    assert len(net.history_) == 3
-    assert (
-        net.get_params().keys()
-        == quick("auto", module__hidden=(), weight_net__hidden=2).get_params().keys()
-    )
-    y, y_meta = DATA.labelled([*"abc"])[1::2]
-    net.partial_fit(X, y, X_meta=X_META, y_meta=y_meta)
-    np.testing.assert_allclose(net.predict_proba(X[:3]), PREDICTED_LATER, rtol=1e-4)
-
-
-def test_there_is_a_classifier_of_this_version():
-    minor = ".".join(__version__.split(".")[:2])
-    names = {path.name for path in SAVED.glob("*.pkl.gz")}
-    assert {f"classifier_{minor}.pkl.gz", "classifier_unversioned.pkl.gz"} <= names
-
-
-def loaded_from(state):
-    net = GDWClassifier.__new__(GDWClassifier)
-    net.__setstate__(state)
-    return net
-
-
-def test_the_version_is_in_the_file_and_nowhere_else():
-    net = quick().fit(*DATA)
-    assert net.__getstate__()["_skgdw_version"] == __version__
-    for each in (net, through_pickle(net), through_skops(net)):
-        assert not [name for name in vars(each) if "version" in name]
-        assert not [name for name in each.get_params() if "version" in name]
-
-
-@pytest.mark.parametrize("here", ["0.1.0", "0.1.7", "0.2.0rc1", "1.0.0"])
-@pytest.mark.parametrize("keep", [through_pickle, through_skops])
-def test_later_versions_load_and_fill_in_what_is_new(here, keep, monkeypatch):
-    net = quick(meta_lr=0.5).fit(*DATA)
-    state = net.__getstate__()
-    del state["meta_every"], state["warm_start"]
-    monkeypatch.setattr("skgdw.__version__", here)
-    again = loaded_from(state)
-    assert (again.meta_every, again.warm_start, again.meta_lr) == (1, False, 0.5)
-    assert again.get_params().keys() == net.get_params().keys()
-    assert np.array_equal(keep(again).predict_proba(X), net.predict_proba(X))
-
-
-@pytest.mark.parametrize(
-    ("written", "here", "said"),
-    [
-        ("0.3.1", "0.2.0", r"from 0.1 to .* 0.2.0; got one written by 0.3.1. Install skgdw 0.3.1"),
-        ("1.0.0", "0.9.0", "got one written by 1.0.0. Install skgdw 1.0.0"),
-        ("0.0.9", "0.2.0", "got one written by 0.0.9. Load it with skgdw 0.0.9.*`load_params`"),
-        ("new", "0.2.0", "got one written by new"),
-    ],
-)
-@pytest.mark.parametrize("kind", ["pickle", "skops"])
-def test_other_versions_are_refused_in_words(written, here, said, kind, monkeypatch):
-    net = quick().fit(*DATA)
-    monkeypatch.setattr("skgdw.__version__", written)
-    file = {"pickle": pickle, "skops": skops.io}[kind].dumps(net)
-    monkeypatch.setattr("skgdw.__version__", here)
-    load = {"pickle": pickle.loads, "skops": partial(skops.io.loads, trusted=sorted(TYPES_OF_NET))}
-    with pytest.raises(SavedVersionError, match=said):
-        load[kind](file)
-
-
-@pytest.mark.parametrize("state", [{}, {"device": "cpu"}, None, {"params": {}}])
-def test_an_unknown_layout_is_refused_in_words(state):
-    with pytest.raises(SavedVersionError, match="must have a layout that skgdw has written"):
-        loaded_from(state)

@@ -1,0 +1,156 @@
+"""Row numbers, kept through Datasets and collate functions of the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from operator import index as as_index
+from typing import Any, NamedTuple
+
+import torch
+from numpy import integer, ndarray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Subset, default_collate, default_convert
+
+from skgdw._feed._dataset import Batch, RowDataset
+
+_DEFAULTS = (default_collate, default_convert)
+
+
+def rows_of(dataset: Dataset[Any], X: object, rows: ndarray) -> Tensor | None:
+    """Return where the rows of a training dataset stand in what ``fit`` was given.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Made of `X`, or `X` itself, or a part of that: a Subset, or a Subset of one.
+    X : ndarray, mapping or Dataset
+        The training rows.
+    rows : ndarray of shape (len(X),)
+        Where they stand.
+
+    Returns
+    -------
+    Tensor of shape (len(dataset),) or None
+        None for a dataset that was made in another way: nobody knows its rows then.
+    """
+    if dataset is not X and isinstance(dataset, Subset):
+        whole = rows_of(dataset.dataset, X, rows)
+        return None if whole is None else whole[torch.as_tensor(dataset.indices)]
+    if dataset is not X and (isinstance(X, Dataset) or len(dataset) != len(rows)):  # type: ignore[arg-type]
+        return None
+    return torch.as_tensor(rows)
+
+
+class Fetched(NamedTuple):
+    """Samples on their way to the collate function, and where they stand."""
+
+    samples: Any
+    rows: Tensor | None
+
+
+class Numbered(Dataset[Any]):
+    """A Dataset of the user's whose batches know their rows.
+
+    Only batches do: who takes a single item gets what the user's Dataset gives. All else of it
+    can be reached as well, for loaders and samplers that look at attributes of their dataset.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    rows : Tensor of shape (n,)
+        Where its items stand in what ``fit`` was given.
+    """
+
+    def __init__(self, dataset: Dataset[Any], rows: Tensor) -> None:
+        self.dataset, self.rows = dataset, rows
+
+    def __len__(self) -> int:
+        return len(self.dataset)  # type: ignore[arg-type]
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.dataset[index]
+
+    def __getitems__(self, indices: Sequence[int]) -> Fetched:
+        fetch = getattr(self.dataset, "__getitems__", None)
+        samples = fetch(indices) if fetch else [self.dataset[index] for index in indices]
+        return Fetched(samples, self._numbers(indices))
+
+    def __getattr__(self, name: str) -> object:
+        # Never for what copying and unpickling look for, before there is a dataset to ask.
+        if name == "dataset" or name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.dataset, name)
+
+    def _numbers(self, indices: Sequence[int]) -> Tensor | None:
+        try:  # a sampler may give keys, or pairs with more than an index
+            return self.rows[[as_index(index) for index in indices]]
+        except (TypeError, IndexError):
+            return None
+
+
+class NumberedCollate:
+    """A collate function of the user's; what it makes of samples is told their rows.
+
+    Parameters
+    ----------
+    function : callable
+        From a list of samples to a batch. It sees plain samples. A pair that it returns becomes
+        a `Batch`, anything else is left as it is.
+    """
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self.function = function
+
+    def __call__(self, fetched: object) -> object:
+        """Collate samples of a `RowDataset` or of a `Numbered`; others get no numbers."""
+        trusted = None
+        if isinstance(fetched, Batch):
+            samples, rows, trusted = fetched.samples(), fetched.rows, fetched.trusted
+        elif isinstance(fetched, Fetched):
+            samples, rows = fetched
+        else:
+            return self.function(fetched)
+        batch = self.function(samples)
+        if not isinstance(batch, tuple | list) or len(batch) != 2:
+            return batch  # skorch says what is wrong with it
+        if rows is None or not (self.function in _DEFAULTS or _in_order(samples, batch[1], rows)):
+            rows = trusted = None
+        return Batch(batch, None, rows, trusted)
+
+
+def _in_order(samples: Any, y: Any, rows: Tensor) -> bool:
+    """Tell whether a batch may hold its samples as they came.
+
+    Some collate functions drop samples, some sort them by length. Numbers of other rows would be
+    worse than none, so labels that come out differently cost the batch its numbers.
+    """
+    if not hasattr(y, "__len__") or len(y) != len(rows):
+        return False
+    if not isinstance(y, Tensor) or y.ndim != 1 or not isinstance(samples, list):
+        return True
+    pairs = all(isinstance(sample, tuple | list) and len(sample) == 2 for sample in samples)
+    labels = [sample[1] for sample in samples] if pairs else []
+    if not labels or not all(map(_is_code, labels)):
+        return True  # nothing to compare with
+    return torch.equal(torch.stack([torch.as_tensor(label) for label in labels]).to(y), y)
+
+
+def _is_code(label: object) -> bool:
+    return isinstance(label, int | integer) or (isinstance(label, Tensor) and label.ndim == 0)
+
+
+def as_is(batch: Batch) -> Batch:
+    """Return the batch: whole rows of tensors need no collating."""
+    return batch
+
+
+def keep_numbers(loader: DataLoader[Any]) -> None:
+    """Have a loader's batches know their rows, where its dataset is ours or `Numbered`.
+
+    The function is taken from the finished loader: a subclass may have brought its own.
+    """
+    dataset, function = loader.dataset, loader.collate_fn
+    if isinstance(dataset, RowDataset) and function in _DEFAULTS:
+        loader.collate_fn = as_is
+    elif isinstance(dataset, RowDataset | Numbered):
+        loader.collate_fn = NumberedCollate(function)

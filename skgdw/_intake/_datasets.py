@@ -1,0 +1,112 @@
+"""Datasets of the user's whose labels become class codes as they are handed out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from torch.utils.data import Dataset
+
+from skgdw._rows import RowContainer, is_dataset, label_kind, n_rows
+
+
+class EncodedDataset(Dataset):
+    """A Dataset of the user's with class codes in place of its labels.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Gives rows, or pairs of a row and its label.
+    code_of : callable
+        From the number of a row and what the dataset gives for it to its class code.
+    """
+
+    def __init__(self, dataset: Any, code_of: Callable[[int, Any], int]) -> None:
+        self.dataset, self.code_of = dataset, code_of
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        item = self.dataset[index]
+        return (item[0] if isinstance(item, tuple | list) else item), self.code_of(index, item)
+
+
+class KnownCodes:
+    """The codes of rows whose labels came beside the Dataset."""
+
+    def __init__(self, codes: NDArray[np.int64]) -> None:
+        self.codes = codes
+
+    def __call__(self, index: int, item: object) -> int:
+        return int(self.codes[index])
+
+
+class CodesOfLabels:
+    """The codes of labels inside a Dataset, looked up one by one: reading all may take long."""
+
+    def __init__(self, classes: NDArray[Any]) -> None:
+        self.code_by_label = {label: code for code, label in enumerate(classes.tolist())}
+
+    def __call__(self, index: int, item: object) -> int:
+        label = _label_in(item)
+        try:
+            return self.code_by_label[label]
+        except (KeyError, TypeError):
+            raise ValueError(
+                "`classes` must hold every label that the Dataset holds; got "
+                f"{list(self.code_by_label)}, and the label {label!r} in row {index}. Add it, or "
+                "have the Dataset give labels out of `classes`."
+            ) from None
+
+
+def with_codes(X: RowContainer, codes: NDArray[np.int64] | None, classes: NDArray[Any]) -> Any:
+    """Return X; where it is a Dataset, such that it hands out class codes.
+
+    Parameters
+    ----------
+    X : array, mapping or Dataset
+    codes : ndarray of shape (n,), or None
+        Those of labels that came beside it; None for a Dataset that holds the labels.
+    classes : ndarray of shape (c,)
+    """
+    if not is_dataset(X):
+        return X
+    if codes is not None:
+        return EncodedDataset(X, KnownCodes(codes))
+    if _holds_codes(X, classes):
+        return X
+    return EncodedDataset(X, CodesOfLabels(classes))
+
+
+def labels_inside(dataset: RowContainer, classes: ArrayLike | None) -> list[Any]:
+    """Return the labels that a small Dataset holds, by reading it through.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    classes : array-like of shape (c,), or None
+        What the user said that its labels, or its class codes, stand for.
+    """
+    labels = [_label_in(dataset[i]) for i in range(n_rows(dataset))]
+    known = None if classes is None else np.asarray(classes)
+    is_coded = known is not None and label_kind(known) != "numbers" and _holds_codes(dataset, known)
+    return known[labels].tolist() if known is not None and is_coded else labels
+
+
+def _holds_codes(dataset: RowContainer, classes: NDArray[Any]) -> bool:
+    """Tell whether the labels inside a Dataset are class codes already.
+
+    They are where `classes` are 0, ..., c - 1, and where they are no numbers but the labels are.
+    """
+    if label_kind(classes) == "numbers":
+        return bool(np.array_equal(classes, np.arange(len(classes))))
+    return n_rows(dataset) > 0 and label_kind(np.asarray([_label_in(dataset[0])])) == "numbers"
+
+
+def _label_in(item: object) -> Any:
+    """Return the label of what a Dataset gives for a row, as Python's own type."""
+    label: Any = item[1] if isinstance(item, tuple | list) and len(item) > 1 else None
+    return label.item() if hasattr(label, "item") and np.ndim(label) == 0 else label

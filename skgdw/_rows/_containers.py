@@ -1,0 +1,110 @@
+"""Rows of any container: counted, compared in number, taken and joined."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any, Protocol, TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
+
+IntArray = NDArray[np.intp]
+BoolArray = NDArray[np.bool_]
+
+
+class RowContainer(Protocol):
+    """What hands out rows: an array, frame, sparse matrix, tensor, list, mapping or Dataset."""
+
+    def __getitem__(self, key: Any, /) -> Any: ...
+
+
+def is_mapping(data: object) -> TypeGuard[Mapping[str, Any]]:
+    """Tell whether data is a mapping of names to containers."""
+    return isinstance(data, Mapping) and not hasattr(data, "tocsr")  # sparse "dok" is a dict
+
+
+def is_dataset(data: object) -> bool:
+    """Tell whether data is a torch Dataset, which hands out one row at a time."""
+    return any(cls.__module__.startswith("torch.utils.data") for cls in type(data).__mro__)
+
+
+def as_host_array(data: RowContainer) -> Any:
+    """Return a tensor as an array in the host's memory, anything else as it is."""
+    if not hasattr(data, "detach"):
+        return data
+    tensor = data.detach().cpu()
+    # numpy has no bfloat16.
+    return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
+
+
+def n_rows(data: object, name: str = "X") -> int:
+    """Count the rows of `data`."""
+    if is_mapping(data):
+        return min((n_rows(value, name) for value in data.values()), default=0)
+    shape = getattr(data, "shape", None)
+    if shape is not None and len(shape) > 0:
+        return int(shape[0])
+    if shape is None and hasattr(data, "__len__") and not isinstance(data, (str, bytes)):
+        return len(data)
+    if shape is None and hasattr(data, "__array__"):  # it can do nothing but become an array
+        return n_rows(np.asarray(data), name)
+    raise TypeError(
+        f"`{name}` must be an array-like with rows; got {type(data).__name__}; "
+        "pass an array, a DataFrame, a sparse matrix, a tensor or a list."
+    )
+
+
+def check_same_length(
+    X: RowContainer | None,
+    y: RowContainer | None,
+    X_name: str = "X",
+    y_name: str = "y",
+    *,
+    remedy: str = "pass one label per row.",
+) -> int:
+    """Return the common number of rows of `X` and `y`, or raise."""
+    n_X, n_y = n_rows(X, X_name), n_rows(y, y_name)
+    if n_X != n_y:
+        raise ValueError(
+            f"`{X_name}` and `{y_name}` must have the same number of rows; got {n_X} and {n_y}; "
+            f"{remedy}"
+        )
+    return n_X
+
+
+def take_rows(data: Any, indices: IntArray) -> Any:
+    """Take the rows `indices` (m,) of `data` in that order, as a new object of its own kind."""
+    if is_mapping(data):
+        return {name: take_rows(value, indices) for name, value in data.items()}
+    if hasattr(data, "iloc"):
+        return data.iloc[indices]
+    if hasattr(data, "tocsr"):  # most sparse formats have no row indexing
+        return data.tocsr()[indices].asformat(data.format)
+    if is_dataset(data):  # loaded, or there were no Dataset
+        return sys.modules["torch.utils.data"].Subset(data, indices.tolist())
+    if hasattr(data, "shape"):
+        return data[indices]
+    if not hasattr(data, "__getitem__"):
+        return np.asarray(data)[indices]
+    rows = [data[i] for i in indices.tolist()]
+    return tuple(rows) if isinstance(data, tuple) else rows
+
+
+def join_rows(first: Any, second: Any) -> Any:
+    """Return the rows of `first`, then those of `second`, in the container of `first`."""
+    if is_mapping(first):
+        return {name: join_rows(value, second[name]) for name, value in first.items()}
+    if isinstance(first, list | tuple):
+        return type(first)([*first, *second])
+    if hasattr(first, "iloc"):
+        return sys.modules["pandas"].concat([first, second])  # loaded, or there were no frame
+    if hasattr(first, "tocsr"):
+        return sys.modules["scipy.sparse"].vstack([first, second], format=first.format)
+    if is_dataset(first):
+        return sys.modules["torch.utils.data"].ConcatDataset([first, second])
+    if hasattr(first, "new_empty"):  # a tensor
+        joined = first.new_empty((len(first) + len(second), *first.shape[1:]))
+        joined[: len(first)], joined[len(first) :] = first, second
+        return joined
+    return np.concatenate([first, second])

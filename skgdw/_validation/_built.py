@@ -1,0 +1,81 @@
+"""What was built: optimizer, module, weighting net, and what they return."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from skgdw._warn import warn
+from skgdw.exceptions import ModuleOutputError, ProbabilityOutputWarning
+
+
+def check_optimizer(optimizer: Optimizer) -> None:
+    """Refuse optimizers that run the step themselves."""
+    if isinstance(optimizer, torch.optim.LBFGS):
+        raise ValueError(
+            "`optimizer` must step without a closure, because a weighted step is no function of "
+            "the parameters alone; got LBFGS. Use SGD, Adam or another first-order optimizer."
+        )
+
+
+def check_weights(weights: object, n: int, weight_net: nn.Module) -> None:
+    """Check what the weighting net returned for n losses."""
+    shape = tuple(getattr(weights, "shape", ()))
+    if shape != (n,):
+        raise ValueError(
+            f"`weight_net` must map losses (n,) to weights (n,); {type(weight_net).__name__} "
+            f"returned shape {shape} for {n} losses. Squeeze its output."
+        )
+
+
+def check_batch_statistics(module: nn.Module, n_train: int, n_meta: int | None) -> None:
+    """Refuse batches of one row where the module normalises by batch statistics."""
+    found = {"training": n_train, "meta": n_meta}
+    single = [name for name, n in found.items() if n == 1]
+    norms = (nn.modules.batchnorm._BatchNorm,)
+    if single and any(isinstance(layer, norms) and layer.training for layer in module.modules()):
+        raise ValueError(
+            f"Batches must hold at least two rows where the module has BatchNorm layers; the "
+            f"{' and '.join(single)} batches hold one: batch statistics of one row do not exist. "
+            "Raise the batch size, give more meta rows, or use another normalisation."
+        )
+
+
+def check_auto_module(module: str, *, is_fitting: bool) -> None:
+    """Check a module given as a string."""
+    if module != "auto":
+        raise ValueError(
+            f'`module` must be "auto", a torch module or its class; got the string {module!r}.'
+        )
+    if not is_fitting:
+        raise ValueError(
+            '`module="auto"` is sized by the data, so it cannot be initialized before `fit`. Call '
+            "`fit`, or give the network, for instance module=MLP, module__n_features=4, "
+            "module__n_classes=3."
+        )
+
+
+def check_logits(logits: object, module: nn.Module, classes: NDArray[Any], *, warns: bool) -> None:
+    """Check what the module returned for some rows."""
+    name, n_classes = type(module).__name__, len(classes)
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] != n_classes:
+        found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise ModuleOutputError(
+            f"`module` must return logits of shape (n, {n_classes}), one column for each of the "
+            f"classes {classes[:10].tolist()}; {name} returned {found}. Set its output width to "
+            f"{n_classes}."
+        )
+    if (
+        warns
+        and n_classes > 1
+        and bool((logits >= 0).all() & ((logits.sum(dim=1) - 1).abs() < 1e-4).all())
+    ):
+        warn(
+            f"`module` must return logits, before any softmax; the outputs of {name} are positive "
+            "and sum to one over each row. Remove its last softmax.",
+            ProbabilityOutputWarning,
+        )
