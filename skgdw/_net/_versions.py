@@ -54,6 +54,15 @@ def check_saved(state: object, layouts: Collection[frozenset[str]]) -> dict[str,
     return {key: value for key, value in state.items() if key != VERSION}
 
 
+# Parameters that older versions had.
+_GONE = ("cuda_graph",)
+
+
+def without_gone(params: dict[str, object]) -> dict[str, object]:
+    """Return parameters, or attributes, without those that only older versions had."""
+    return {name: value for name, value in params.items() if name not in _GONE}
+
+
 def fill_in_parameters(net: SkorchNet) -> None:
     """Give a net that an older version saved the defaults of parameters that came later."""
     for cls in type(net).__mro__:

@@ -55,6 +55,8 @@ class Weighting(nn.Module):
         Whether it learns from a meta set at all. Where not, none is taken out of the training rows.
     warm_up : float
         Share of a fit's steps, in [0, 1), that are plain training before the first weighted one.
+    is_warm : bool
+        Whether the warm-up is over; ``partial_fit`` goes on without another.
 
     Examples
     --------
@@ -76,6 +78,7 @@ class Weighting(nn.Module):
 
     uses_meta: ClassVar[bool] = True
     warm_up: float = 0.0
+    is_warm: bool = False
 
     def start(self, n_rows: int, n_classes: int) -> None:
         """Make ready for a call of ``fit`` or ``partial_fit``; row memory is made here.
