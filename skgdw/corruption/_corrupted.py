@@ -189,7 +189,6 @@ class CorruptedClassifier(ClassifierMixin, MetaEstimatorMixin, SamplerParams):
         """
         _check_estimator(self.estimator)
         samplers = check_samplers(self.corruption)
-        X, y = _as_rows(X), _as_rows(y)
         n = n_rows(X) if y is None else check_same_length(X, y)
         params = self._params_of_estimator(meta_mask, fit_params)
         mask = np.zeros(n, dtype=bool)
@@ -318,11 +317,6 @@ def _check_estimator(estimator: BaseEstimator) -> None:
             f"`estimator` must be an instance of a classifier with fit; got {estimator!r}; "
             "pass for instance GDWClassifier()."
         )
-
-
-def _as_rows(data: RowContainer) -> Any:
-    """Return `data`, as an array where it can do nothing but become one."""
-    return data if hasattr(data, "__len__") or not hasattr(data, "__array__") else np.asarray(data)
 
 
 def _check_pipeline(estimator: BaseEstimator) -> None:
