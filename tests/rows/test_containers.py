@@ -14,6 +14,7 @@ from torch.utils.data import Dataset, IterableDataset, TensorDataset
 import skgdw
 from skgdw._rows import (
     as_host_array,
+    as_rows,
     check_same_length,
     is_dataset,
     is_mapping,
@@ -21,6 +22,8 @@ from skgdw._rows import (
     n_rows,
     take_rows,
 )
+from skgdw.corruption import ClassImbalance, LabelNoise
+from skgdw.model_selection import split_meta
 
 
 class Squares(Dataset):
@@ -63,14 +66,25 @@ def test_rows_are_counted_taken_and_joined(kind):
     assert n_rows(data) == 5
     taken = take_rows(data, np.array([3, 0, 3]))
     assert plain(taken) == [9, 0, 9]
-    assert plain(join_rows(taken, data)) == [9, 0, 9, 0, 1, 4, 9, 16]
+    assert plain(join_rows(taken, as_rows(data))) == [9, 0, 9, 0, 1, 4, 9, 16]
     mapping = {"a": data, "b": np.arange(10).reshape(5, 2)}
     assert n_rows(mapping) == 5
     part = take_rows(mapping, np.array([1, 2]))
     assert plain(part["a"]) == [1, 4]
-    assert_array_equal(
-        join_rows(part, mapping)["b"], np.arange(10).reshape(5, 2)[[1, 2, 0, 1, 2, 3, 4]]
-    )
+    joined = join_rows({"b": part["b"]}, mapping)["b"]
+    assert_array_equal(joined, mapping["b"][[1, 2, 0, 1, 2, 3, 4]])
+
+
+@pytest.mark.parametrize("kind", [*CONTAINERS, "mapping"])
+def test_samplers_and_splits_take_them_all(kind):
+    X = CONTAINERS.get(kind, {"a": np.arange(5) ** 2})
+    y = [0, 0, 0, 1, 1]
+    assert n_rows(LabelNoise(noise_rate=0, random_state=0).fit_resample(X, y)[0]) == 5
+    kept, y_kept = ClassImbalance(sampling_strategy={0: 1}, random_state=0).fit_resample(X, y)
+    X_left, _, X_meta, _ = split_meta(X, y, 2, random_state=0)
+    assert n_rows(kept) == len(y_kept) == 3
+    rows = [part["a"] if kind == "mapping" else part for part in (X_left, X_meta)]
+    assert sorted(plain(rows[0]) + plain(rows[1])) == [0, 1, 4, 9, 16]
 
 
 def test_a_part_of_a_dataset_is_a_dataset():
