@@ -121,7 +121,8 @@ class Session:
         """Fit the input scaling and see what the module makes of a few rows."""
         parts, module = self.parts, self.stateless.module
         parts.set_training(True)
-        X, _ = self.feed.first_training_rows(self.rows.train, TRIAL_ROWS)
+        self.first_rows = self.feed.first_training_rows(self.rows.train, TRIAL_ROWS)
+        X, _ = self.feed.layout(self.first_rows)
         with self.stream.active(), self.stream.replay(self.stream.mark()):
             fit_input_scaling(module, self.rows.train.X, X)
         parts.set_training(True)
@@ -182,9 +183,11 @@ class Session:
 
     def _assemble(self, meta: Rows) -> None:
         speed = speed_in_use()
-        assembly = Assembly(self.parts, self.settings, self.rows, self.feed, self.probe, speed)
+        assembly = Assembly(
+            self.parts, self.settings, self.feed, self.probe, speed, self.first_rows
+        )
         self.meta_rounds = self.feed.meta_batches(meta)
-        self.weighted_step = assembly.weighted_step(self.meta_rounds)
+        self.weighted_step = assembly.weighted_step(meta, self.meta_rounds)
         self._update = self._weighted_update
         self.meta_gradient = self.weighted_step.look_ahead.jvp.method
         if speed.cuda_graph:
