@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Collection
 
+from skgdw import _version
 from skgdw._net._protocol import SkorchNet
 from skgdw.exceptions import SavedVersionError
 
@@ -16,9 +17,7 @@ _OLDEST = (0, 1)
 
 def own_version() -> str:
     """Return the version of the package."""
-    from skgdw import __version__  # the package is only half there when this file is imported
-
-    return __version__
+    return _version.__version__
 
 
 def check_saved(state: object, layouts: Collection[frozenset[str]]) -> dict[str, object]:

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from skgdw._feed._layout import Inputs
+from skgdw._training._precision import Precision
 from skgdw._training._random import RandomStream, StillStream
-from skgdw._training.speed._precision import Precision
 from skgdw._training.step._stateless import State, Stateless
 
 

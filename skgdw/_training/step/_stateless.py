@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from torch import Tensor, nn
 
 from skgdw._feed._layout import Inputs
-from skgdw._training.speed._precision import Precision
+from skgdw._training._precision import Precision
 from skgdw._validation._outputs import first_output
 
 State = Mapping[str, Tensor]
