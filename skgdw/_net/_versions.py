@@ -29,6 +29,16 @@ def check_saved(state: object, layouts: Collection[frozenset[str]]) -> dict[str,
         What a file held.
     layouts : collection of frozenset of str
         Names of which a state must hold all of one set.
+
+    Returns
+    -------
+    dict of str to object
+        The state, its layout and version known.
+
+    Raises
+    ------
+    SavedVersionError
+        If it is of another layout or version.
     """
     here = own_version()
     if not isinstance(state, dict) or not any(layout <= state.keys() for layout in layouts):

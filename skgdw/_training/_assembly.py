@@ -64,6 +64,11 @@ class Assembly:
     def weighted_step(self, meta_rounds: Rounds) -> MetaStep:
         """Return the step, which takes meta batches out of rounds that are not placed yet.
 
+        Returns
+        -------
+        MetaStep
+            Ready to be taken.
+
         Raises
         ------
         CriterionError, ValueError

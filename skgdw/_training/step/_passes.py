@@ -96,6 +96,11 @@ class TrainingPass:
 
         Parameters that grow by a little twice must change the logits twice alike; a module that
         rounds to single precision somewhere inside changes them by steps.
+
+        Raises
+        ------
+        RuntimeError
+            Says which of the two it is.
         """
         own = self.passes.stateless.parameters
         with torch.no_grad():

@@ -116,6 +116,11 @@ class Stateless:
         X : Tensor, or mapping of str to Tensor for keyword arguments
         precision : Precision, optional
             In place of its own.
+
+        Returns
+        -------
+        Tensor of shape (n, c)
+            The first output, where there are several.
         """
         precision = self.precision if precision is None else precision
         with self._holding(state), precision.context():
