@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from skgdw import _validation as check
 from skgdw._intake._check_fit import GivenRows, TrainingData, check_fit
 from skgdw._rows import RowContainer
-from skgdw._training.speed._precision import PRECISIONS
+from skgdw._training._precision import PRECISIONS
 from skgdw._training.trial._derivatives import META_GRADIENTS
 from skgdw._weighted_net import WeightedNet
 from skgdw.modules import WeightNet

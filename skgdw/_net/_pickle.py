@@ -159,6 +159,11 @@ class _Pickler(pickle.Pickler):
         """Take apart a method that was set on an instance: its class has no such name, or another.
 
         One that a class has is found there again, as pickle does.
+
+        Returns
+        -------
+        tuple
+            How to make the method anew; ``NotImplemented`` leaves the value to pickle.
         """
         if not isinstance(value, MethodType) or isinstance(value.__self__, type):
             return NotImplemented

@@ -31,6 +31,11 @@ def is_skops_asking() -> bool:
     """Tell whether skops is saving or loading: it asks by the same methods as pickle.
 
     It promises that nothing is unpickled, so it gets, and may hand in, plain containers alone.
+
+    Returns
+    -------
+    bool
+        Whether a frame of skops is among the callers.
     """
     frame = sys._getframe(1)
     while frame is not None:

@@ -70,6 +70,11 @@ class Assembly:
     def weighted_step(self, meta: Rows, meta_rounds: Rounds) -> MetaStep:
         """Return the step, which takes meta batches out of rounds that are not placed yet.
 
+        Returns
+        -------
+        MetaStep
+            Ready to be taken.
+
         Raises
         ------
         CriterionError, ValueError

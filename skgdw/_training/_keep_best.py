@@ -18,6 +18,11 @@ def balanced_accuracy(found: Iterable[Evidence]) -> float:
     ----------
     found : iterable of Evidence
         Of rows whose labels can be trusted.
+
+    Returns
+    -------
+    float
+        Every class counts alike, however many rows it has.
     """
     y, right = [], []
     for evidence in found:

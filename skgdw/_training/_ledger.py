@@ -83,6 +83,11 @@ class Ledger:
 
         Figures of rows that were never seen are NaN, their last prediction is -1; so are weights in
         plain training.
+
+        Returns
+        -------
+        dict of str to Tensor
+            Columns by name.
         """
         self.write()
         seen = self._times_seen

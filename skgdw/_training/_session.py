@@ -23,10 +23,10 @@ from skgdw._training._ledger import Ledger
 from skgdw._training._metrics import weight_figures
 from skgdw._training._parts import Parts, Settings
 from skgdw._training._plan import Stage
+from skgdw._training._precision import PRECISIONS, Precision
 from skgdw._training._random import RandomStream
 from skgdw._training._survey import Survey
 from skgdw._training.speed._graph import Update
-from skgdw._training.speed._precision import PRECISIONS, Precision
 from skgdw._training.speed._switch import speed_in_use
 from skgdw._training.step._meta_step import MetaStep
 from skgdw._training.step._optimizing import forget_gradients, unfuse_where_incomplete

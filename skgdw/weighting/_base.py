@@ -94,6 +94,11 @@ class Weighting(nn.Module):
         """Return the parameter groups of the optimizer; by default one, of all parameters.
 
         A group may set the optimizer's options for itself, such as ``lr``.
+
+        Returns
+        -------
+        iterable of dict
+            As torch's optimizers take them.
         """
         return [{"params": list(self.parameters())}]
 
@@ -138,6 +143,11 @@ class Weighting(nn.Module):
         """Return the second weights; by default those of the updated parameters.
 
         Called without gradients. `weight` is what `forward` returned before the update.
+
+        Returns
+        -------
+        Tensor of shape (n, c) or (n, 1)
+            What `pull` is then asked with.
         """
         refined: Tensor = self(evidence)
         return refined
@@ -147,6 +157,11 @@ class Weighting(nn.Module):
 
         Override it to send back something else than weighted logit gradients; rows of the result
         must sum to zero.
+
+        Returns
+        -------
+        Pull
+            The gradient by the logits, and the weights it stands for.
         """
         logit_grad = evidence.logit_grad
         weight = zero_mean(weight.expand_as(logit_grad), logit_grad, evidence.y)
