@@ -287,8 +287,10 @@ def test_an_error_in_a_callback_leaves_no_run_behind():
     net = quick(callbacks=[("fails", Fails())])
     with pytest.raises(OSError, match="disk full"):
         net.fit(*DATA)
-    with pytest.raises(AttributeError, match="Training runs inside `fit` and `partial_fit`"):
+    with pytest.raises(RuntimeError, match="`fit_loop` runs inside `fit` and `partial_fit`; call"):
         net.fit_loop(X, Y)
+    with pytest.raises(AttributeError, match="Training runs inside `fit` and `partial_fit`"):
+        net.train_step((torch.zeros(2, 4), torch.zeros(2, dtype=torch.int64)))
     net.set_params(callbacks=None).fit(*DATA)
     assert np.array_equal(weights(net), weights(quick().fit(*DATA)))
 

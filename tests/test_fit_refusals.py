@@ -33,7 +33,7 @@ BAD_PARAMETERS = {
     ),
     "meta_gradient": (
         ["backward", None],
-        "`meta_gradient` must be one of ['forward', 'unrolled', 'difference', 'auto']; got ",
+        "`meta_gradient` must be one of ['auto', 'forward', 'difference', 'unrolled']; got ",
     ),
     "meta_lr": ([-0.1, np.nan, np.inf, "0.1", None, True], "`meta_lr` must be a number >= 0; got "),
     "weight_clip": ([0, -1, np.nan, "x", None], "`weight_clip` must be a number > 0; got "),

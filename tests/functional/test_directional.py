@@ -11,8 +11,6 @@ from properties import assert_close
 from recorded_cases import Of, passes
 from recorded_cases import Passes as PassesOf
 from skgdw.functional import directional_derivative
-from skgdw.functional._directional import forward_derivative
-from skgdw.functional._recorded import RULES, NotCovered
 
 PACKAGE = Path(skgdw.__file__).parent
 
@@ -64,49 +62,6 @@ def test_the_methods_are_named():
     on = passes("MLP")
     with pytest.raises(ValueError, match=r"\['difference', 'forward', 'recorded'\]; got 'jvp'"):
         along(on, "jvp")
-
-
-# Along the graph, else by dual numbers.
-
-
-def preferred(on, logits):
-    return forward_derivative(on, on.params, on.tangent, logits)
-
-
-def test_the_graph_is_preferred_where_it_is_covered():
-    on = passes("MLP")
-    assert torch.equal(preferred(on, on.logits), along(on, "recorded", logits=on.logits))
-    assert on.calls == 0
-
-
-def test_dual_numbers_step_in_where_it_is_not():
-    on = PassesOf(lambda: Of(torch.cos))
-    assert torch.equal(preferred(on, on.logits), along(on, "forward"))
-    assert torch.equal(preferred(on, None), along(on, "forward"))
-    assert on.calls == 4
-
-
-def test_dual_numbers_do_not_hide_a_rule_that_fails(monkeypatch):
-    on = passes("Tanh")
-    monkeypatch.setitem(RULES, "TanhBackward0", lambda node, tangents: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        preferred(on, on.logits)
-    assert on.calls == 0
-
-
-@pytest.mark.parametrize("error", [NotCovered("it"), NotImplementedError("torch's own")])
-def test_only_not_covered_means_so(monkeypatch, error):
-    on = passes("Tanh")
-
-    def refuse(node, tangents):
-        raise error
-
-    monkeypatch.setitem(RULES, "TanhBackward0", refuse)
-    if isinstance(error, NotCovered):
-        assert torch.equal(preferred(on, on.logits), along(on, "forward"))
-    else:
-        with pytest.raises(NotImplementedError, match="torch's own"):
-            preferred(on, on.logits)
 
 
 # The room can be taken out.

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 import oracles
 from properties import assert_close, assert_permutation_equivariant, assert_rows_balance
-from skgdw.functional import PROBABILITY_CAP, logit_gradient, zero_mean
+from skgdw.functional import PROBABILITY_CAP, close_rows, logit_gradient, zero_mean
 
 TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-12}
 dtypes = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
@@ -169,3 +169,54 @@ def test_arguments_are_left_alone():
     copies = [argument.clone() for argument in arguments]
     zero_mean(weight, logit_gradient(logits, y), y)
     assert all(map(torch.equal, arguments, copies))
+
+
+# Closing rows that a cap has opened.
+
+
+def capped(n=6, c=4):
+    """Return a logit gradient whose every other row was capped, by up to a thousandth, and y."""
+    logits, y = rows(n, c)
+    logits[::2, 1] += 40.0
+    grad = logit_gradient(logits, y)
+    missing = grad.sum(dim=1)
+    assert (missing[::2].abs() > 9e-4).all()
+    assert (missing[1::2].abs() < 1e-15).all()
+    return grad, y
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_rows_that_balance_are_left_to_the_last_bit(dtype):
+    logits, y = rows(200, 10, scale=1.0)
+    pull = torch.rand(200, 1, dtype=dtype) * logit_gradient(logits.to(dtype), y)
+    assert pull.sum(dim=1).abs().max() > 0  # rounding
+    assert torch.equal(close_rows(pull, y), pull)
+
+
+def test_what_a_capped_row_misses_goes_to_its_target():
+    pull, y = capped()
+    closed = close_rows(pull, y)
+    for i, row in enumerate(pull.tolist()):
+        for j, entry in enumerate(row):
+            opened = i % 2 == 0 and j == int(y[i])
+            expected = entry - sum(row) if opened else entry
+            assert float(closed[i, j]) == pytest.approx(expected, abs=0 if not opened else 1e-15)
+    assert_rows_balance(closed, torch.ones_like(pull), 1e-15)
+
+
+def test_the_tolerance_is_where_closing_begins():
+    pull, y = torch.tensor([[0.5, -0.4], [0.5, -0.5]], dtype=torch.float64), torch.tensor([1, 1])
+    assert torch.equal(close_rows(pull, y, tolerance=0.11), pull)
+    expected = torch.tensor([[0.5, -0.5], [0.5, -0.5]], dtype=torch.float64)
+    assert_close(close_rows(pull, y, tolerance=0.09), expected, 1e-15)
+    assert_close(close_rows(pull, y, tolerance=0.0), expected, 1e-15)
+
+
+def test_closing_can_be_differentiated():
+    pull, y = capped()
+    assert torch.autograd.gradcheck(lambda p: close_rows(p, y), pull.requires_grad_())
+
+
+def test_closing_is_permutation_equivariant():
+    pull, y = capped()
+    assert_permutation_equivariant(close_rows, (pull,), y, 1e-14)

@@ -185,8 +185,8 @@ def test_pickles_hold_no_rows(module, how):
     for row in (rows[0], rows[-1], meta[0]):
         for dtype in (np.float32, np.float64):
             assert row.astype(dtype).tobytes() not in pickled
-    # What grows is a weight for each row, and a little of the history.
-    assert len(pickled) < small + 4 * n + 20_000
+    # What grows is the ledger, four floats and two integers a row, and a little of the history.
+    assert len(pickled) < small + (4 * 4 + 2 * 8) * n + 20_000
 
 
 def test_pickle_of_a_default_estimator_loads_where_the_module_is_unknown_to_the_caller():
@@ -208,7 +208,7 @@ def test_a_net_can_be_kept_during_fit_without_its_rows(weighting):
     assert np.full(4, 1.0 / 3, dtype=np.float32).tobytes() not in keeps.pickle_
     kept = pickle.loads(keeps.pickle_)
     np.testing.assert_array_equal(kept.predict_proba(X), keeps.copy_.predict_proba(X))
-    assert not {"_run", "_session", "_speaks_codes"} & vars(kept).keys()
+    assert not {"_call", "_data", "_session", "_speaks_codes"} & vars(kept).keys()
 
 
 # --- classes of a notebook ------------------------------------------------------------------------

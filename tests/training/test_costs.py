@@ -8,13 +8,15 @@ import torch
 
 from cases import CASES, Case, relu_mlp
 from skgdw._training._random import RandomStream
-from skgdw._training.step._step import PlainStep
+from skgdw._training.step._plain_step import PlainStep
+from training_cases import start
 
 # Passes forward over the training and over the meta rows, forward-mode passes among the former;
 # walks back through the module, and through the weighting net.
 COSTS = {
     # Along the graph of the live pass.
     "forward": {"train": 1, "dual": 0, "meta": 1, "back": 3, "teach": 1},
+    "dual": {"train": 2, "dual": 1, "meta": 1, "back": 3, "teach": 1},
     "difference": {"train": 3, "dual": 0, "meta": 1, "back": 3, "teach": 1},
     # The third walk back goes on through the look-ahead's own.
     "unrolled": {"train": 1, "dual": 0, "meta": 1, "back": 4, "teach": 1},
@@ -38,7 +40,7 @@ def count(monkeypatch):
         walk = torch.autograd.graph._engine_run_backward
 
         def backward(outputs, *args, **kwargs):
-            found["teach" if outputs[0].ndim == 1 else "back"] += 1
+            found["teach" if outputs[0].shape == (n, 1) else "back"] += 1
             return walk(outputs, *args, **kwargs)
 
         monkeypatch.setattr(torch.autograd, "_engine_run_backward", backward)
@@ -54,7 +56,7 @@ def count(monkeypatch):
 
 @pytest.mark.parametrize("weighting", ["class", "instance", "network"])
 @pytest.mark.parametrize("method", COSTS)
-def test_passes_of_a_step_with_a_meta_batch(start, count, method, weighting):
+def test_passes_of_a_step_with_a_meta_batch(count, method, weighting):
     training = start(CASES["relu"], method=method, weighting=weighting)
     count.watch(training)
     for _ in range(2):
@@ -62,37 +64,38 @@ def test_passes_of_a_step_with_a_meta_batch(start, count, method, weighting):
 
 
 @pytest.mark.parametrize("weighting", ["class", "instance", "network"])
-def test_where_the_graph_is_not_known_forward_mode_makes_its_own_pass(start, count, weighting):
+def test_where_the_graph_is_not_known_forward_mode_makes_its_own_pass(count, weighting):
     training = start(CASES["unknown"], method="forward", weighting=weighting)
     count.watch(training)
     assert count(training) == COSTS["forward"] | {"train": 2, "dual": 1}
 
 
-def test_passes_of_the_steps_between(start, count):
+def test_passes_of_the_steps_between(count):
     training = start(Case(relu_mlp), method="forward", meta_every=3)
     count.watch(training)
     found = [count(training) for _ in range(6)]
     assert found == [COSTS["forward"], BETWEEN, BETWEEN] * 2
 
 
-def test_passes_of_a_plain_step(start, count):
+def test_passes_of_a_plain_step(count):
     training = start(Case(relu_mlp))
     count.watch(training)
     stream = RandomStream(0, torch.device("cpu"))
     loss = torch.nn.CrossEntropyLoss()
-    step = PlainStep(training.module, lambda logits, y, X: loss(logits, y), stream)
+    row_loss = training.step.row_loss
+    step = PlainStep(training.module, lambda logits, y, X: loss(logits, y), row_loss, stream)
     assert count(training, step) == BETWEEN
 
 
-def test_where_passes_cannot_be_shared_the_look_ahead_makes_its_own(start, count):
+def test_where_passes_cannot_be_shared_the_look_ahead_makes_its_own(count):
     training = start(CASES["relu"], method="difference", meta_batches=None)
-    training.step.shares_pass = False
+    training.step.look_ahead.shares_pass = False
     count.watch(training)
     # One for the look-ahead's graph, one to start the difference from.
     assert count(training) == COSTS["difference"] | {"train": 4}
 
 
-def test_meta_batches_are_drawn_only_where_they_are_used(start):
+def test_meta_batches_are_drawn_only_where_they_are_used():
     problem = start(CASES["relu"]).problem
     drawn = []
     batches = (drawn.append(1) or pair for pair in cycle([(problem.X_meta, problem.y_meta)]))

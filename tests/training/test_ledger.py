@@ -1,40 +1,153 @@
-"""What weight the label of each row got."""
+"""What was seen of each row: recounted from the batches, one by one."""
 
+import math
+
+import numpy as np
+import pytest
 import torch
 
-from properties import assert_close
-from skgdw._training._ledger import Ledger
+from classifier_cases import DropoutNet, blobs, quick
+from skgdw._training import _ledger
+from skgdw._training._ledger import COLUMNS, Ledger
+from skgdw.weighting import Evidence
+
+N_ROWS, N_CLASSES = 12, 3
+CPU = torch.device("cpu")
 
 
-def test_means_and_memory():
-    ledger = Ledger(5, torch.device("cpu"))
-    assert ledger.given.shape == (5,)
-    assert torch.isnan(ledger.given).all()
-    weight = torch.tensor([[0.1, 0.2, 0.3], [1.0, 2.0, 4.0]], dtype=torch.float64)
-    figures = ledger.note(torch.tensor([3, 0]), torch.tensor([2, 1]), weight)
-    assert set(figures) == {"weight_given", "weight_other"}
-    assert_close(figures["weight_given"], (0.3 + 2.0) / 2, 1e-12)
-    assert_close(figures["weight_other"], (0.1 + 0.2 + 1.0 + 4.0) / 4, 1e-12)
-    assert ledger.given[[3, 0]].tolist() == [torch.tensor(0.3).item(), 2.0]
-    assert torch.isnan(ledger.given[[1, 2, 4]]).all()
+def batches(n_batches, *, weighted=True, seed=0):
+    """Draw evidence of some rows each, one of them twice, with weights at the given labels."""
+    generator = torch.Generator().manual_seed(seed)
+    for k in range(n_batches):
+        n = 3 + k % 3
+        rows = torch.randperm(N_ROWS - 2, generator=generator)[:n]
+        rows = torch.cat([rows, rows[:1]])  # of a row that comes twice the later one is the last
+        logits = torch.randn((n + 1, N_CLASSES), generator=generator)
+        y = torch.randint(N_CLASSES, (n + 1,), generator=generator)
+        weight = torch.rand(n + 1, generator=generator) if weighted else None
+        yield Evidence(logits, y, rows=rows), weight
 
 
-def test_the_last_weight_stays():
-    ledger = Ledger(2, torch.device("cpu"))
-    for value in (0.25, 0.75):
-        ledger.note(torch.tensor([1]), torch.tensor([0]), torch.tensor([[value, 9.0]]))
-    assert ledger.given[1] == 0.75
+def recount(found, n_rows=N_ROWS):
+    """Go through the rows one by one."""
+    seen = {row: [] for row in range(n_rows)}
+    for evidence, weight in found:
+        for i, row in enumerate(evidence.rows.tolist()):
+            z, y = evidence.logits[i].double(), int(evidence.y[i])
+            probability = float(torch.softmax(z, dim=0)[y])
+            own = math.nan if weight is None else float(weight[i])
+            seen[row].append((own, -math.log(probability), probability, int(z.argmax())))
+    columns = {name: [] for name in COLUMNS}
+    for times in seen.values():
+        weights, losses, probabilities, predictions = zip(*times, strict=True) if times else [[]] * 4
+        columns["last_weight"].append(weights[-1] if times else math.nan)
+        columns["mean_weight"].append(sum(weights) / len(times) if times else math.nan)
+        columns["last_loss"].append(losses[-1] if times else math.nan)
+        mean = sum(probabilities) / len(times) if times else math.nan
+        columns["mean_given_probability"].append(mean)
+        columns["last_prediction"].append(predictions[-1] if times else -1)
+        columns["times_seen"].append(len(times))
+    return columns
 
 
-def test_batches_without_places_are_averaged_and_not_remembered():
-    ledger = Ledger(2, torch.device("cpu"))
-    figures = ledger.note(None, torch.tensor([0]), torch.tensor([[0.5, 1.5]]))
-    assert figures["weight_given"] == 0.5
-    assert figures["weight_other"] == 1.5
-    assert torch.isnan(ledger.given).all()
+def assert_columns(found, expected):
+    assert list(found) == list(COLUMNS)
+    for name, column in expected.items():
+        np.testing.assert_allclose(found[name], column, 1e-5, 1e-6, err_msg=name)
 
 
-def test_a_single_class_has_no_others():
-    ledger = Ledger(1, torch.device("cpu"))
-    figures = ledger.note(torch.tensor([0]), torch.tensor([0]), torch.tensor([[0.5]]))
-    assert figures["weight_other"] == 0.0
+@pytest.mark.parametrize("weighted", [True, False])
+@pytest.mark.parametrize("n_batches", [0, 1, 5, 31, 32, 33, 70])
+def test_columns_are_a_recount(n_batches, weighted):
+    ledger, found = Ledger(N_ROWS, CPU), list(batches(n_batches, weighted=weighted))
+    for evidence, weight in found:
+        ledger.note(evidence, weight)
+    assert_columns(ledger.columns(), recount(found))
+    assert_columns(ledger.columns(), recount(found))  # asking changes nothing
+
+
+@pytest.mark.parametrize("sizes", [(1, 10**6), (4, 10**6), (10**6, 1), (10**6, 40), (10**6, 10**6)])
+def test_when_it_is_written_does_not_matter(monkeypatch, sizes):
+    monkeypatch.setattr(_ledger, "_BATCHES_AT_ONCE", sizes[0])
+    monkeypatch.setattr(_ledger, "_LOGITS_AT_ONCE", sizes[1])
+    ledger, found = Ledger(N_ROWS, CPU), list(batches(20))
+    for k, (evidence, weight) in enumerate(found):
+        ledger.note(evidence, weight)
+        if k == 7:
+            ledger.write()
+    assert_columns(ledger.columns(), recount(found))
+
+
+def test_rows_that_were_never_seen():
+    ledger = Ledger(N_ROWS, CPU)
+    for evidence, weight in batches(40):
+        ledger.note(evidence, weight)
+    columns = ledger.columns()
+    assert all(column.shape == (N_ROWS,) for column in columns.values())
+    for row in (N_ROWS - 2, N_ROWS - 1):  # none of the batches holds them
+        values = {name: float(column[row]) for name, column in columns.items()}
+        assert values.pop("times_seen") == 0
+        assert values.pop("last_prediction") == -1
+        assert all(map(math.isnan, values.values()))
+    assert int(columns["times_seen"].sum()) == sum(len(e.y) for e, _ in batches(40))
+
+
+def test_batches_without_places_are_passed_over():
+    ledger = Ledger(N_ROWS, CPU)
+    evidence, weight = next(batches(1))
+    ledger.note(Evidence(evidence.logits, evidence.y), weight)
+    assert int(ledger.columns()["times_seen"].sum()) == 0
+
+
+def test_a_ledger_goes_on_from_its_state():
+    whole, first, second = (Ledger(N_ROWS, CPU) for _ in range(3))
+    found = list(batches(10))
+    for k, (evidence, weight) in enumerate(found):
+        whole.note(evidence, weight)
+        if k < 6:
+            first.note(evidence, weight)
+    state = {name: value.clone() for name, value in first.state_dict().items()}
+    second.load_state_dict(state)
+    for evidence, weight in found[6:]:
+        second.note(evidence, weight)
+    for name, column in whole.columns().items():
+        torch.testing.assert_close(second.columns()[name], column, equal_nan=True, msg=name)
+
+
+# Of a fit.
+
+
+@pytest.mark.parametrize("weighting", ["class", "network", "uniform"])
+@pytest.mark.parametrize("batch_size", [7, 48])
+def test_the_ledger_of_a_fit_is_a_recount_of_its_batches(monkeypatch, weighting, batch_size):
+    data = blobs(n=48)
+    heard = []
+    note = Ledger.note
+
+    def overheard(ledger, evidence, given_weight):
+        assert evidence.rows is not None
+        weight = None if given_weight is None else given_weight.clone()
+        heard.append(
+            (
+                Evidence(evidence.logits.clone(), evidence.y.clone(), rows=evidence.rows.clone()),
+                weight,
+            )
+        )
+        note(ledger, evidence, given_weight)
+
+    monkeypatch.setattr(Ledger, "note", overheard)
+    mask = np.arange(48) >= 45
+    net = quick(DropoutNet, weighting=weighting, max_epochs=3, batch_size=batch_size)
+    net.fit(data.X, data.y, meta_mask=mask)
+    is_weighted = weighting != "uniform"
+    assert all((weight is not None) is is_weighted for _, weight in heard)
+    found = net.row_ledger_
+    assert_columns(found, recount(heard, 48))
+    # Every row once an epoch; the meta rows never.
+    assert found["times_seen"].tolist() == [3] * 45 + [0] * 3
+    if is_weighted:
+        np.testing.assert_array_equal(net.row_weights_, found["last_weight"])
+    else:
+        assert net.row_weights_ is None
+    for evidence, _ in heard:
+        assert (evidence.y.numpy() == data.y[evidence.rows.numpy()]).all()

@@ -9,8 +9,9 @@ from torch import nn
 
 from cases import CASES, batch, seeded
 from properties import untouched
-from skgdw._training._random import RandomStream
-from skgdw._training.step._step import PlainStep
+from skgdw._training._random import RandomStream, StillStream
+from skgdw._training.step._plain_step import PlainStep
+from skgdw.weighting._row_loss import make_row_loss
 
 CPU = torch.device("cpu")
 
@@ -69,6 +70,26 @@ def test_replay_draws_the_same_again_and_returns():
     assert torch.equal(second, drawn_from(5, 3, 4)[1])
 
 
+def test_undone_draws_leave_no_trace():
+    stream = RandomStream(5, CPU)
+    with stream.active():
+        torch.rand(3)
+    with untouched():
+        for _ in range(2):
+            with stream.undone():
+                assert torch.equal(torch.rand(4), drawn_from(5, 3, 4)[1])
+    with stream.active():
+        assert torch.equal(torch.rand(4), drawn_from(5, 3, 4)[1])
+
+
+def test_a_still_stream_is_no_stream():
+    stream = StillStream()
+    with stream.active(), stream.replay(stream.mark()):
+        first = torch.rand(3)
+    assert torch.equal(first, drawn_from(0, 3)[0])  # the global numbers, as every test starts them
+    assert stream.mark() == []
+
+
 def test_streams_nest():
     outer, inner = RandomStream(1, CPU), RandomStream(2, CPU)
     with outer.active():
@@ -98,7 +119,8 @@ def train(module, seed):
     """Train a net with dropout for some steps and return its parameters."""
     X, y = batch((4,), seed)
     stream = RandomStream(seed, CPU)
-    step = PlainStep(module, lambda z, y, X: nn.functional.cross_entropy(z, y), stream)
+    loss = nn.CrossEntropyLoss()
+    step = PlainStep(module, lambda z, y, X: loss(z, y), make_row_loss(loss, 3), stream)
     optimizer = torch.optim.SGD(module.parameters(), lr=0.5)
     for _ in range(20):
         optimizer.zero_grad()

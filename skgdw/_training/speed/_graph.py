@@ -238,7 +238,8 @@ class GraphedUpdate:
         X, y, rows = self._place.batch
         if self._seen[has_meta] < _WARM_UP:
             self._seen[has_meta] += 1
-            return recorder.aside(lambda: self.update(X, y, rows, batch))
+            # The next batch writes over the tensors of this one, which the ledger still holds.
+            return _copied(recorder.aside(lambda: self.update(X, y, rows, batch)))
         count = self.step.count
         if has_meta not in self._replays:
             try:

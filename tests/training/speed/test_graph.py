@@ -10,14 +10,21 @@ from torch import nn
 
 from cases import CASES
 from classifier_cases import DropoutNet, Net, blobs, quick, weights
-from skgdw._step_setup import capture
-from skgdw._training._run import Run
-from skgdw._training.speed._graph import GraphRates, HeldBatches
+from skgdw._training._assembly import Assembly
+from skgdw._training.speed._graph import GraphRates, HeldBatches, captured
 from skgdw.exceptions import SkgdwWarning
+from training_cases import CPU, start
 
 DATA = blobs()
 # Graphs read rates in single precision: those of the tests are the same there.
 RATE = 2.0**-10
+
+
+def tensors(result):
+    """Return all that a step found out."""
+    evidence = result.evidence
+    parts = (evidence.logits, evidence.y, evidence.rows)
+    return [result.loss, result.weight, result.meta_loss, *parts]
 
 
 class Replays:
@@ -43,7 +50,7 @@ class Replays:
             new = action()
             if result is None:
                 result = new
-            for old, part in zip(result, new, strict=True):
+            for old, part in zip(tensors(result), tensors(new), strict=True):
                 if old is not None:
                     old.copy_(part)
             return result
@@ -56,18 +63,18 @@ class Refuses(Replays):
         raise RuntimeError("operation not permitted when stream is capturing\nmore")
 
 
-def captured(training, recorder):
+def update_of(training, recorder):
     """Return an update of a training that the recorder captures."""
-    run = Run(None, None, 0, False)
 
-    def update(X, y, batch):
+    def update(X, y, rows, batch):
         training.optimizer.zero_grad()
-        result = run.step(X, y)
+        result = training.step(X, y, rows)
         training.optimizer.step()
         return result
 
-    optimizers = [training.optimizer, training.step.weight_net_optimizer]
-    return capture(run, training.step, update, optimizers, torch.device("cpu"), recorder)
+    optimizers = [training.optimizer, training.step.weighting_optimizer]
+    training.step, graphed = captured(update, training.step, optimizers, CPU, recorder)
+    return graphed
 
 
 def state(training):
@@ -80,23 +87,24 @@ def close(found, expected):
     return torch.allclose(found, expected, rtol=1e-5, atol=1e-8)
 
 
-def begin(start, **options):
+def begin(**options):
     training = start(CASES["relu"], **options)
     training.optimizer.param_groups[0]["lr"] = 0.125
-    training.step.weight_net_optimizer.param_groups[0]["lr"] = RATE
+    training.step.weighting_optimizer.param_groups[0]["lr"] = RATE
     return training
 
 
-def run_both(start, recorder, *, sizes, **options):
+def run_both(recorder, *, sizes, **options):
     """Take the same steps with and without capture; the learning rate falls on the way."""
-    eager, graphed = (begin(start, **options) for _ in range(2))
-    update = captured(graphed, recorder)
+    eager, graphed = (begin(**options) for _ in range(2))
+    update = update_of(graphed, recorder)
     for k, size in enumerate(sizes):
         for training in (eager, graphed):
             training.optimizer.param_groups[0]["lr"] = 0.5 ** (k % 5)
         X, y = eager.problem.X[:size] + 0.01 * k, eager.problem.y[:size]
-        expected, found = eager.take(X, y), update(X, y, None)
-        for wanted, part in zip(expected, found, strict=True):
+        rows = torch.arange(len(y)) + k
+        expected, found = eager.take(X, y, rows), update(X, y, rows, ())
+        for wanted, part in zip(tensors(expected), tensors(found), strict=True):
             assert (wanted is None) == (part is None)
             assert wanted is None or close(part, wanted)
     assert close(state(graphed), state(eager))
@@ -104,21 +112,21 @@ def run_both(start, recorder, *, sizes, **options):
 
 
 @pytest.mark.parametrize("method", ["forward", "difference", "unrolled"])
-def test_replays_are_the_steps_themselves(start, method):
+def test_replays_are_the_steps_themselves(method):
     recorder = Replays()
     n = len(start(CASES["relu"]).problem.y)
-    run_both(start, recorder, sizes=[n] * 6 + [n - 3] + [n] * 3, method=method)
+    run_both(recorder, sizes=[n] * 6 + [n - 3] + [n] * 3, method=method)
     assert (recorder.aside_runs, recorder.recorded, recorder.replayed) == (3, 1, 6)
 
 
-def test_steps_with_and_without_a_meta_batch_have_a_graph_each(start):
+def test_steps_with_and_without_a_meta_batch_have_a_graph_each():
     recorder = Replays()
     n = len(start(CASES["relu"]).problem.y)
-    run_both(start, recorder, sizes=[n] * 16, meta_every=3)
+    run_both(recorder, sizes=[n] * 16, meta_every=3)
     assert (recorder.aside_runs, recorder.recorded, recorder.replayed) == (6, 2, 10)
 
 
-def test_meta_batches_take_turns(start):
+def test_meta_batches_take_turns():
     problem = start(CASES["relu"]).problem
     pairs = [(problem.X_meta + k, problem.y_meta) for k in range(3)]
 
@@ -126,49 +134,52 @@ def test_meta_batches_take_turns(start):
         while True:
             yield from pairs
 
-    eager, graphed = (begin(start, meta_batches=batches()) for _ in range(2))
-    update = captured(graphed, Replays())
+    eager, graphed = (begin(meta_batches=batches()) for _ in range(2))
+    update = update_of(graphed, Replays())
     for _ in range(7):
         expected = eager.take(problem.X, problem.y)
-        assert close(update(problem.X, problem.y, None).meta_loss, expected.meta_loss)
+        assert close(update(problem.X, problem.y, None, ()).meta_loss, expected.meta_loss)
 
 
-def test_a_capture_that_fails_leaves_the_steps_as_they_were(start, caplog):
+def test_a_capture_that_fails_leaves_the_steps_as_they_were(caplog):
     n = len(start(CASES["relu"]).problem.y)
 
     with caplog.at_level(logging.WARNING, logger="skgdw"):
-        run_both(start, Refuses(), sizes=[n] * 8, meta_every=2)
+        run_both(Refuses(), sizes=[n] * 8, meta_every=2)
     (record,) = caplog.records
     assert record.getMessage() == (
         "`cuda_graph` is not used: operation not permitted when stream is capturing."
     )
 
 
-def test_meta_batches_of_other_sizes_end_the_capture(start, caplog):
+def test_meta_batches_of_other_sizes_end_the_capture(caplog):
     problem = start(CASES["relu"]).problem
     sizes = [4] * 5 + [3] * 3
 
     def batches():
         return iter([(problem.X_meta[:k], problem.y_meta[:k]) for k in sizes])
 
-    eager, graphed = (begin(start, meta_batches=batches()) for _ in range(2))
+    eager, graphed = (begin(meta_batches=batches()) for _ in range(2))
     recorder = Replays()
-    update = captured(graphed, recorder)
+    update = update_of(graphed, recorder)
     for _ in sizes:
         expected = eager.take(problem.X, problem.y)
-        assert close(update(problem.X, problem.y, None).weight, expected.weight)
+        assert close(update(problem.X, problem.y, None, ()).weight, expected.weight)
     assert recorder.replayed == 2
     assert [r.getMessage() for r in caplog.records] == [
         "`cuda_graph` is not used: meta batches differ in size."
     ]
 
 
-def test_results_are_not_written_over(start):
+def test_results_are_not_written_over():
     problem = start(CASES["relu"]).problem
-    update = captured(start(CASES["relu"]), Replays())
-    kept = [update(problem.X + k, problem.y, None) for k in range(8)]
+    update = update_of(start(CASES["relu"]), Replays())
+    kept = [update(problem.X + k, problem.y, None, ()) for k in range(8)]
     losses = torch.stack([result.loss for result in kept])
     assert len(losses.unique()) == 8
+    # Nor what is computed from the tensors when it is asked for.
+    each = torch.stack([result.evidence.losses.mean() for result in kept])
+    assert close(each, losses)
 
 
 def test_rates_are_tensors_only_inside():
@@ -226,21 +237,25 @@ def test_the_estimator_trains_the_same_way(monkeypatch, meta_every):
     expected = quick(**options).fit(*DATA)
     recorder = Replays()
 
-    def set_up(net, run, update):
-        optimizers = [net.optimizer_, net.weight_net_optimizer_]
-        return capture(run, run.step, update, optimizers, torch.device("cpu"), recorder)
+    def on_the_cpu(assembly, update, step):
+        optimizers = [assembly.parts.optimizer, assembly.parts.weighting_optimizer]
+        step, update = captured(update, step, optimizers, CPU, recorder)
+        return update, step
 
-    monkeypatch.setattr("skgdw._weighted_net.set_up_update", set_up)
+    monkeypatch.setattr(Assembly, "captured", on_the_cpu)
+    monkeypatch.setenv("SKGDW_CUDA_GRAPH", "1")
     found = quick(**options).fit(*DATA)
     assert recorder.replayed > 8
     assert np.array_equal(weights(found), weights(expected))
     assert np.array_equal(found.row_weights_, expected.row_weights_)
+    for name, column in expected.row_ledger_.items():
+        np.testing.assert_array_equal(found.row_ledger_[name], column)
     for name in ("train_loss", "meta_loss", "weight_given"):
         assert found.history[:, name] == expected.history[:, name]
     assert isinstance(found.optimizer_.param_groups[0]["lr"], float)
 
 
-def test_what_cannot_be_captured_is_said_once_and_trained_all_the_same(caplog):
+def test_what_cannot_be_captured_is_said_once_and_trained_all_the_same(caplog, monkeypatch):
     options = {
         "optimizer": torch.optim.Adagrad,
         "lr": 0.01,
@@ -248,7 +263,8 @@ def test_what_cannot_be_captured_is_said_once_and_trained_all_the_same(caplog):
         "callbacks": [("clipping", GradientNormClipping(1.0))],
     }
     expected = quick(DropoutNet, **options).fit(*DATA)
-    found = quick(DropoutNet, cuda_graph=True, device="cpu", **options).fit(*DATA)
+    monkeypatch.setenv("SKGDW_CUDA_GRAPH", "1")
+    found = quick(DropoutNet, device="cpu", **options).fit(*DATA)
     (record,) = caplog.records
     assert record.getMessage() == (
         "`cuda_graph` is not used: the device is cpu; DropoutNet draws random numbers, which "
@@ -258,23 +274,21 @@ def test_what_cannot_be_captured_is_said_once_and_trained_all_the_same(caplog):
     assert np.array_equal(weights(found), weights(expected))
 
 
-def test_plain_training_is_not_captured(caplog):
-    quick(Net, weighting="uniform", cuda_graph=True, device="cpu").fit(DATA.X, DATA.y)
-    assert "plain training is not captured" in caplog.text
+def test_plain_training_is_not_captured(caplog, monkeypatch):
+    monkeypatch.setattr(Assembly, "captured", None)  # cannot be called
+    monkeypatch.setenv("SKGDW_CUDA_GRAPH", "1")
+    quick(Net, weighting="uniform", device="cpu").fit(DATA.X, DATA.y)
+    assert not caplog.records
 
 
-def test_compiled_modules_are_not_captured(caplog):
+def test_compiled_modules_are_not_captured(caplog, monkeypatch):
+    monkeypatch.setenv("SKGDW_CUDA_GRAPH", "1")
     options = {"compile": True, "compile__backend": "eager", "device": "cpu"}
-    quick(cuda_graph=True, **options).fit(*DATA)
+    quick(**options).fit(*DATA)
     assert "Net is compiled" in caplog.text
 
 
-@pytest.mark.parametrize("value", ["auto", 1, None])
-def test_cuda_graph_is_a_switch(value):
-    with pytest.raises(ValueError, match="`cuda_graph` must be True or False; got"):
-        quick(cuda_graph=value).fit(*DATA)
-
-
-def test_the_issued_warnings_are_those_of_plain_steps(recwarn):
-    quick(cuda_graph=True, device="cpu").fit(*DATA)
+def test_the_issued_warnings_are_those_of_plain_steps(recwarn, monkeypatch):
+    monkeypatch.setenv("SKGDW_CUDA_GRAPH", "1")
+    quick(device="cpu").fit(*DATA)
     assert not [w for w in recwarn if issubclass(w.category, SkgdwWarning)]

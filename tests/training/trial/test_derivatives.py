@@ -1,6 +1,7 @@
-"""Which way to the meta gradient is taken, and what is said about it."""
+"""Which way to J g is taken, and what is said about it."""
 
 import logging
+import math
 import warnings
 from dataclasses import replace
 
@@ -10,23 +11,30 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from cases import CASES, N_CLASSES, Case, OneWayNet, StoppedNet
-from properties import assert_close
-from skgdw._training.trial._derivatives import META_GRADIENTS, MetaGradient, choose_meta_gradient
+from properties import assert_close, untouched
+from skgdw._training.step._jvp import (
+    Difference,
+    DualNumbers,
+    Recorded,
+    Unrolled,
+    WideDifference,
+)
+from skgdw._training.step._passes import TrainingPass
+from skgdw._training.trial._derivatives import META_GRADIENTS, agree, choose_jvp, fastest
 from skgdw.exceptions import MetaGradientFallbackWarning
+from skgdw.functional._recorded import RULES
 from skgdw.modules import ResNet32
+from skgdw.weighting import Evidence
+from training_cases import oracle, start
 
-FORWARD, UNROLLED, NARROW = map(MetaGradient, ("forward", "unrolled", "difference"))
-DIFFERENCE = MetaGradient("difference", is_wide=True)
-FORWARD_MATH = MetaGradient("forward", math_attention=True)
-UNROLLED_MATH = MetaGradient("unrolled", math_attention=True)
+FORWARD, UNROLLED, NARROW = DualNumbers(), Unrolled(), Difference()
+DIFFERENCE = WideDifference()
+FORWARD_MATH = DualNumbers(math_attention=True)
+UNROLLED_MATH = Unrolled(math_attention=True)
+WAYS = {"auto": FORWARD, "forward": FORWARD, "unrolled": UNROLLED, "difference": DIFFERENCE}
 LACKING = NotImplementedError("no such derivative\n(C++ trace)")
 
 
-class Net(nn.Module):
-    """Has a name."""
-
-
-NET = Net()
 ONE_WAY = Case(OneWayNet, exact=())
 
 
@@ -43,26 +51,19 @@ class Attempt:
         return torch.zeros(1, 1)
 
 
-def attempt_on(training):
-    """Return what the estimator tries: a weight gradient on a few rows."""
-    X, y, X_meta, y_meta = training.problem[1:]
-    return lambda way: training.step.attempt(way, X, y, (X_meta, y_meta))
-
-
 def choose(training, requested):
-    return choose_meta_gradient(requested, attempt_on(training), training.module)
+    return choose_jvp(requested, training.trial, type(training.module).__name__)
 
 
 def test_the_four_requests():
-    assert set(META_GRADIENTS) == {"auto", "forward", "difference", "unrolled"}
+    assert META_GRADIENTS == ("auto", "forward", "difference", "unrolled")
 
 
 @pytest.mark.parametrize("requested", META_GRADIENTS)
 def test_what_was_asked_for_is_taken_silently_where_it_works(requested):
-    chosen = {"auto": FORWARD, "difference": DIFFERENCE}
-    expected = chosen.get(requested, MetaGradient(requested))
+    expected = WAYS[requested]
     attempt = Attempt(FORWARD, FORWARD_MATH, UNROLLED, UNROLLED_MATH, DIFFERENCE)
-    assert choose_meta_gradient(requested, attempt, NET) == expected
+    assert choose_jvp(requested, attempt, "Net") == expected
     # Forward mode is compared with double backward.
     assert attempt.tried == ([FORWARD, UNROLLED] if expected == FORWARD else [expected])
 
@@ -80,7 +81,7 @@ def test_order_of_the_fallbacks(requested, order, error):
     for k, way in enumerate(order[1:], start=1):
         attempt = Attempt(way, error=error("no such derivative"))
         with pytest.warns(MetaGradientFallbackWarning, match="no such derivative"):
-            assert choose_meta_gradient(requested, attempt, NET) == way
+            assert choose_jvp(requested, attempt, "Net") == way
         compared = [UNROLLED_MATH] if way == FORWARD_MATH else []
         assert attempt.tried == order[: k + 1] + compared
 
@@ -88,7 +89,7 @@ def test_order_of_the_fallbacks(requested, order, error):
 def test_forward_mode_that_differs_from_double_backward_is_refused():
     values = {FORWARD: 1.0, FORWARD_MATH: 1.0, UNROLLED: 1.01, UNROLLED_MATH: 1.01}
     with pytest.warns(MetaGradientFallbackWarning, match=r"not that of its backward.*no_grad\?"):
-        way = choose_meta_gradient("auto", lambda way: torch.tensor([[values[way]]]), NET)
+        way = choose_jvp("auto", lambda way: torch.tensor([[values[way]]]), "Net")
     assert way == UNROLLED
 
 
@@ -97,38 +98,38 @@ def test_forward_mode_may_differ_from_double_backward_by_rounding(dtype):
     rounding = 10 * torch.finfo(dtype).eps
     values = {FORWARD: 1.0, UNROLLED: 1.0 + rounding}
     attempt = lambda way: torch.tensor([[values[way]]], dtype=dtype)  # noqa: E731
-    assert choose_meta_gradient("auto", attempt, NET) == FORWARD
+    assert choose_jvp("auto", attempt, "Net") == FORWARD
 
 
 def test_no_gradient_at_all_is_no_disagreement():
-    assert choose_meta_gradient("auto", lambda way: torch.zeros(2, 3), NET) == FORWARD
+    assert choose_jvp("auto", lambda way: torch.zeros(2, 3), "Net") == FORWARD
 
 
 @pytest.mark.parametrize("requested", META_GRADIENTS)
 def test_where_nothing_works_the_error_comes_out(requested):
     attempt = Attempt(error=RuntimeError("the module is broken"))
     with pytest.raises(RuntimeError, match="the module is broken"):
-        choose_meta_gradient(requested, attempt, NET)
+        choose_jvp(requested, attempt, "Net")
     assert attempt.tried[-1] == NARROW
 
 
 def test_errors_of_another_kind_are_not_taken_for_a_missing_derivative():
     attempt = Attempt(DIFFERENCE, error=ValueError("Expected more than 1 value per channel"))
     with pytest.raises(ValueError, match="more than 1 value"):
-        choose_meta_gradient("auto", attempt, NET)
+        choose_jvp("auto", attempt, "Net")
     assert attempt.tried == [FORWARD]
 
 
 def test_an_error_without_a_text_is_a_missing_derivative_too():
     attempt = Attempt(DIFFERENCE, error=NotImplementedError())
     with pytest.warns(MetaGradientFallbackWarning, match="NotImplementedError"):
-        assert choose_meta_gradient("auto", attempt, NET) == DIFFERENCE
+        assert choose_jvp("auto", attempt, "Net") == DIFFERENCE
 
 
 def test_warning_names_module_reasons_and_remedy():
     attempt = Attempt(DIFFERENCE)
     with pytest.warns(MetaGradientFallbackWarning) as caught:
-        choose_meta_gradient("unrolled", attempt, NET)
+        choose_jvp("unrolled", attempt, "Net")
     (warning,) = caught
     assert str(warning.message) == (
         '`meta_gradient` "unrolled" needs derivatives that Net does not have ("unrolled": no '
@@ -137,13 +138,13 @@ def test_warning_names_module_reasons_and_remedy():
     )
 
 
-def test_choice_is_logged(caplog, start):
+def test_choice_is_logged(caplog):
     with caplog.at_level(logging.DEBUG, logger="skgdw"):
         choose(start(CASES["tanh"]), "auto")
     assert caplog.messages == ["meta gradient of Sequential: \"forward\" (asked for 'auto')"]
 
 
-def test_fallback_is_logged(caplog, start):
+def test_fallback_is_logged(caplog):
     with (
         caplog.at_level(logging.DEBUG, logger="skgdw"),
         pytest.warns(MetaGradientFallbackWarning),
@@ -163,7 +164,7 @@ def test_fallback_is_logged(caplog, start):
         ("transformer", "difference", DIFFERENCE),
     ],
 )
-def test_modules_that_have_what_is_asked(start, name, requested, expected):
+def test_modules_that_have_what_is_asked(name, requested, expected):
     assert choose(start(CASES[name]), requested) == expected
 
 
@@ -184,20 +185,20 @@ def test_modules_that_have_what_is_asked(start, name, requested, expected):
         ("one way", "unrolled", DIFFERENCE, r'`meta_gradient` "unrolled" needs .* OneWayNet does'),
     ],
 )
-def test_modules_that_lack_it_fall_back(start, name, requested, expected, reason):
+def test_modules_that_lack_it_fall_back(name, requested, expected, reason):
     training = start(CASES.get(name, ONE_WAY), method="difference")
     with pytest.warns(MetaGradientFallbackWarning, match=reason):
         assert choose(training, requested) == expected
 
 
-def test_float32_lstm_falls_back(start):
+def test_float32_lstm_falls_back():
     training = start(CASES["lstm"], dtype=torch.float32)
     with pytest.warns(MetaGradientFallbackWarning, match="forward AD"):
         assert choose(training, "auto") == UNROLLED
 
 
 @pytest.mark.parametrize("name", ["weight_norm", "one way"])
-def test_following_the_advice_ends_the_warning(start, name):
+def test_following_the_advice_ends_the_warning(name):
     training = start(CASES.get(name, ONE_WAY), method="difference")
     with pytest.warns(MetaGradientFallbackWarning) as caught:
         way = choose(training, "auto")
@@ -207,7 +208,7 @@ def test_following_the_advice_ends_the_warning(start, name):
         assert choose(training, way.method) == way
 
 
-def test_following_the_advice_on_attention_ends_the_warning(start):
+def test_following_the_advice_on_attention_ends_the_warning():
     training = start(CASES["transformer"], method="difference")
     with pytest.warns(MetaGradientFallbackWarning, match="math attention instead; build the"):
         choose(training, "auto")
@@ -217,7 +218,7 @@ def test_following_the_advice_on_attention_ends_the_warning(start):
 
 
 @pytest.mark.parametrize("name", [*CASES, "one way"])
-def test_the_way_chosen_gives_the_gradient_of_the_oracle(start, oracle, name):
+def test_the_way_chosen_gives_the_gradient_of_the_oracle(name):
     case = CASES.get(name, ONE_WAY)
     training = start(case, method="difference")
     with warnings.catch_warnings():
@@ -226,7 +227,7 @@ def test_the_way_chosen_gives_the_gradient_of_the_oracle(start, oracle, name):
     assert_attempt_equals_the_oracle(training, oracle(training), way, name == "one way")
 
 
-def test_a_module_that_stops_its_gradient_gets_the_gradient_of_its_backward(start, oracle):
+def test_a_module_that_stops_its_gradient_gets_the_gradient_of_its_backward():
     """Under torch.no_grad forward mode goes on where backward stops: they differ."""
     training = start(Case(StoppedNet), method="difference")
     with warnings.catch_warnings():
@@ -243,7 +244,7 @@ def assert_attempt_equals_the_oracle(training, trainer, way, is_difference):
     trainer.weight_net.forward = OnesWithGraph(trainer.weight_net)
     with sdpa_kernel(SDPBackend.MATH):
         expected = trainer.step(*training.problem[1:]).weight_grad
-    assert_close(attempt_on(training)(way), expected, 1e-5 if is_difference else 1e-9)
+    assert_close(training.trial(way), expected, 1e-5 if is_difference else 1e-9)
 
 
 class OnesWithGraph:
@@ -255,16 +256,6 @@ class OnesWithGraph:
     def __call__(self, losses):
         zero = sum(parameter.sum() for parameter in self.parameters) * 0
         return torch.ones_like(losses) + zero
-
-
-def test_attention_is_switched_inside_the_block_only():
-    before = torch.backends.cuda.flash_sdp_enabled()
-    with FORWARD.attention():
-        assert torch.backends.cuda.flash_sdp_enabled() is before
-    with FORWARD_MATH.attention():
-        assert not torch.backends.cuda.flash_sdp_enabled()
-        assert torch.backends.cuda.math_sdp_enabled()
-    assert torch.backends.cuda.flash_sdp_enabled() is before
 
 
 # Differences in double precision.
@@ -291,35 +282,103 @@ class OtherNumbersNet(OneWayNet):
         (OtherNumbersNet, "its passes in double precision give other logits"),
     ],
 )
-def test_modules_without_double_precision_are_differenced_in_single(start, make, reason):
+def test_modules_without_double_precision_are_differenced_in_single(make, reason):
     training = start(Case(make, exact=()), method="difference", dtype=torch.float32)
     text = rf"({reason}).*Using \"difference\" in single precision instead"
     with pytest.warns(MetaGradientFallbackWarning, match=text):
         assert choose(training, "difference") == NARROW
-    training.step.way = NARROW
+    training.step.look_ahead.jvp = NARROW
     training.take(*training.problem[1:3])
 
 
 @pytest.mark.parametrize("way", [FORWARD, DIFFERENCE])
-def test_every_method_is_within_a_hundredth_of_double_backward_on_resnet32(start, way):
+def test_every_method_is_within_a_hundredth_of_double_backward_on_resnet32(way):
     case = Case(lambda: ResNet32(N_CLASSES, in_channels=1), (1, 12, 12))
-    attempt = attempt_on(start(case, dtype=torch.float32))
+    attempt = start(case, dtype=torch.float32).trial
     expected = attempt(UNROLLED)
     off = torch.linalg.vector_norm(attempt(way) - expected)
     assert off < 0.01 * torch.linalg.vector_norm(expected)
 
 
-def test_along_the_live_pass_forward_mode_is_as_close_on_resnet32(start):
+def test_along_the_live_pass_forward_mode_is_as_close_on_resnet32():
     case = Case(lambda: ResNet32(N_CLASSES, in_channels=1), (1, 12, 12))
     training = start(case, dtype=torch.float32)
     step, (X, y, *meta_batch) = training.step, training.problem[1:]
-    with step.stream.active():
-        begin = step._start()
+    recorded = Recorded(FORWARD)
+    with step.passes.stream.active():
+        begin = step.passes.start()
         logits = step.infer(X)
-        given = step.row_loss.logit_grad(logits, y), torch.ones(len(y)), meta_batch, begin
+        evidence = Evidence(logits.detach(), y, step.row_loss)
+        batch = TrainingPass(step.passes, begin, X, logits)
         along, expected = (
-            replace(step, way=way)._weight_gradient(X, logits, *given)[0]
-            for way in (FORWARD, UNROLLED)
+            replace(step.look_ahead, jvp=jvp)(batch, evidence, evidence.logit_grad, meta_batch)[1]
+            for jvp in (recorded, UNROLLED)
         )
-    off = torch.linalg.vector_norm(along - expected)
-    assert 0 < off < 1e-4 * torch.linalg.vector_norm(expected)
+    assert recorded.is_on
+    off = torch.linalg.vector_norm(along.by_weight - expected.by_weight)
+    assert 0 < off < 1e-4 * torch.linalg.vector_norm(expected.by_weight)
+
+
+# The faster way, where it agrees.
+
+
+@pytest.mark.parametrize("name", ["tanh", "relu", "conv_batchnorm", "dropout", "tied", "frozen"])
+def test_forward_mode_goes_along_the_recorded_graph_where_it_can(name):
+    training = start(CASES[name])
+    with untouched(training.module):
+        chosen = fastest(FORWARD, training.trial)
+    assert isinstance(chosen, Recorded)
+    assert chosen.otherwise == FORWARD
+    assert chosen.is_on
+
+
+@pytest.mark.parametrize("name", ["unknown", "lstm"])
+def test_graphs_that_are_not_covered_are_left_to_dual_numbers(name, caplog):
+    with caplog.at_level(logging.INFO, logger="skgdw"):
+        assert fastest(FORWARD, start(CASES[name]).trial) == FORWARD
+    assert "not along the recorded graph" in caplog.text
+
+
+@pytest.mark.parametrize("way", [UNROLLED, UNROLLED_MATH, DIFFERENCE, NARROW], ids=str)
+def test_other_ways_stay_as_they_are(way):
+    attempt = Attempt()
+    assert fastest(way, attempt) is way
+    assert attempt.tried == []
+
+
+def test_a_rule_that_is_wrong_leaves_dual_numbers_in_use(monkeypatch, caplog):
+    monkeypatch.setitem(RULES, "TanhBackward0", lambda node, tangents: 1.5 * tangents[0])
+    with caplog.at_level(logging.INFO, logger="skgdw"):
+        assert fastest(FORWARD, start(CASES["tanh"]).trial) == FORWARD
+    assert "it gives another derivative than dual numbers" in caplog.text
+
+
+def test_a_rule_that_raises_leaves_dual_numbers_in_use(monkeypatch, caplog):
+    def fails(node, tangents):
+        raise KeyError("gone")
+
+    monkeypatch.setitem(RULES, "TanhBackward0", fails)
+    with caplog.at_level(logging.INFO, logger="skgdw"):
+        assert fastest(FORWARD, start(CASES["tanh"]).trial) == FORWARD
+    assert "a rule of it fails: KeyError: 'gone'" in caplog.text
+
+
+def test_a_module_of_short_numbers_may_differ_by_its_rounding():
+    values = {"recorded": torch.tensor([[1.01]]), "dual": torch.tensor([[1.0]])}
+    attempt = lambda way: values["recorded" if isinstance(way, Recorded) else "dual"]  # noqa: E731
+    assert fastest(FORWARD, attempt) == FORWARD
+    assert isinstance(fastest(FORWARD, attempt, eps=2.0**-8), Recorded)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "agrees"),
+    [
+        ([1.0, 0.0], [1.0, 1e-5], True),
+        ([1.0, 0.0], [1.0, 1e-2], False),
+        ([0.0, 0.0], [0.0, 0.0], True),
+        ([0.0, 0.0], [1e-9, 0.0], False),
+        ([math.nan, 0.0], [1.0, 0.0], True),
+    ],
+)
+def test_agreement_is_relative(one, other, agrees):
+    assert agree(torch.tensor(one), torch.tensor(other)) is agrees

@@ -1,0 +1,74 @@
+"""Forgetting gradients as the optimizer does, and fused steps that cannot be."""
+
+import pytest
+import torch
+from torch import nn
+
+from skgdw._training.step._optimizing import forget_gradients, unfuse_where_incomplete
+
+
+def learning(n=2):
+    parameters = [nn.Parameter(torch.ones(3)) for _ in range(n)]
+    for parameter in parameters:
+        parameter.grad = torch.ones(3)
+    return parameters
+
+
+def test_gradients_of_all_groups_are_forgotten():
+    first, second = learning()
+    optimizer = torch.optim.SGD([{"params": [first]}, {"params": [second], "lr": 0.1}], lr=1.0)
+    forget_gradients(optimizer)
+    assert first.grad is None
+    assert second.grad is None
+
+
+def test_an_optimizer_that_forgets_in_its_own_way_does_so():
+    class Zeroing(torch.optim.SGD):
+        def zero_grad(self, set_to_none=True):
+            super().zero_grad(set_to_none=False)
+
+    (parameter,) = learning(1)
+    forget_gradients(Zeroing([parameter], lr=1.0))
+    assert torch.equal(parameter.grad, torch.zeros(3))
+
+
+def test_momentum_that_begins_late_ends_the_fused_step():
+    first, second = learning()
+    second.grad = None
+    optimizer = torch.optim.SGD([first, second], lr=1.0, momentum=0.9, fused=True)
+    unfuse_where_incomplete(optimizer)
+    optimizer.step()
+    assert optimizer.param_groups[0]["fused"]
+    second.grad = torch.ones(3)
+    unfuse_where_incomplete(optimizer)
+    assert optimizer.param_groups[0]["fused"] is False
+    optimizer.step()
+    assert torch.equal(second.detach(), torch.zeros(3))  # one step of one
+    assert torch.allclose(first.detach(), torch.tensor(-1.9))  # two: 1, then 1 + 0.9
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda p: torch.optim.SGD(p, lr=1.0, fused=True),  # no momentum
+        lambda p: torch.optim.Adam(p, lr=1.0, fused=True),  # no business of ours
+    ],
+    ids=["no momentum", "Adam"],
+)
+def test_others_stay_fused(make):
+    first, second = learning()
+    second.grad = None
+    optimizer = make([first, second])
+    optimizer.step()
+    second.grad = torch.ones(3)
+    unfuse_where_incomplete(optimizer)
+    assert optimizer.param_groups[0]["fused"]
+
+
+def test_complete_momentum_stays_fused():
+    parameters = learning()
+    optimizer = torch.optim.SGD(parameters, lr=1.0, momentum=0.9, fused=True)
+    for _ in range(2):
+        unfuse_where_incomplete(optimizer)
+        optimizer.step()
+    assert optimizer.param_groups[0]["fused"]
