@@ -13,9 +13,9 @@ from torch.utils.data import DataLoader
 from skgdw import _validation as check
 from skgdw._intake._check_fit import GivenRows, TrainingData, check_fit
 from skgdw._rows import RowContainer
-from skgdw._training.speed._precision import PRECISIONS
+from skgdw._training._precision import PRECISIONS
 from skgdw._training.trial._derivatives import META_GRADIENTS
-from skgdw._weighted_net import Call, WeightedNet
+from skgdw._weighted_net import WeightedNet
 from skgdw.modules import WeightNet
 from skgdw.weighting._registry import weighting_class
 
@@ -277,7 +277,8 @@ class GDWClassifier(WeightedNet):
         with self._as_before_if_refused():
             fresh = not (self.warm_start and hasattr(self, "module_"))
             data = self._check_fit(given, self.classes, reset=True, fresh=fresh)
-            return self._train(data, fresh=fresh, is_partial_fit=False)
+            self._train(data, fresh=fresh, is_partial_fit=False)
+        return self
 
     def partial_fit(
         self,
@@ -318,7 +319,8 @@ class GDWClassifier(WeightedNet):
         with self._as_before_if_refused():
             fresh = not hasattr(self, "module_")
             data = self._check_fit(given, known, reset=not fitted, fresh=fresh)
-            return self._train(data, fresh=fresh, is_partial_fit=True)
+            self._train(data, fresh=fresh, is_partial_fit=True)
+        return self
 
     def _check_fit(
         self, given: GivenRows, classes: ArrayLike | None, *, reset: bool, fresh: bool
@@ -335,20 +337,3 @@ class GDWClassifier(WeightedNet):
         return check_fit(
             self, given, classes=classes, reset=reset, uses_meta=uses_meta, random_state=source
         )
-
-    def _train(self, data: TrainingData, *, fresh: bool, is_partial_fit: bool) -> GDWClassifier:
-        """Build what is not built yet, and hand over to skorch."""
-        train = data.train
-        self.classes_inferred_ = data.classes
-        self._call = Call(data, is_partial_fit)
-        self.row_weights_ = self.row_ledger_ = None
-        # Parameters of a module that is made in inference mode could never be trained.
-        with torch.inference_mode(False), torch.enable_grad():
-            if fresh:
-                self.initialize()
-            WeightedNet.partial_fit(self, train.X, train.y)
-        columns = self._running.ledger.columns()
-        self.row_ledger_ = {name: column.cpu().numpy() for name, column in columns.items()}
-        if self._running.is_weighted:
-            self.row_weights_ = self.row_ledger_["last_weight"]
-        return self

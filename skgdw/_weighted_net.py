@@ -1,71 +1,51 @@
-"""skorch's life cycle, handed to the training session: what is built, and when it is called."""
+"""skorch's life cycle, handed to the training session: when what is called."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
-from skorch.callbacks import EpochTimer, LRScheduler, PassthroughScoring, PrintLog
-from skorch.callbacks.scoring import EpochScoring
 from skorch.utils import TeeGenerator
 from torch import Tensor
-from torch.optim import SGD, Adam, Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR
 from torch.utils.data import Dataset, Subset
 
+from skgdw._built_net import BuiltNet
 from skgdw._feed._dataset import RowDataset
 from skgdw._feed._feed import Feed, Loading
 from skgdw._feed._layout import Layout
 from skgdw._feed._numbers import rows_of
 from skgdw._intake._check_fit import TrainingData
-from skgdw._net._auto_module import make_auto_module, shape_of_rows
 from skgdw._net._sklearn_net import SklearnNet, listens
+from skgdw._training._checkpoint import (
+    LAYOUT,
+    Saved,
+    callback_values,
+    describe,
+    history_of,
+    history_text,
+    random_values,
+    set_callbacks,
+    set_random,
+)
 from skgdw._training._metrics import settle
 from skgdw._training._parts import Parts, Settings
 from skgdw._training._plan import Stage, make_plan
-from skgdw._training._random import RandomStream
 from skgdw._training._schedule import FitSchedule
 from skgdw._training._session import Session
-from skgdw._training.speed._switch import speed_in_use
-from skgdw._training.trial._probe import eager
-from skgdw._validation import check_auto_module, check_logits, check_optimizer, check_reduction
-from skgdw.modules import MLP
-from skgdw.weighting._registry import arguments_of, make_weighting, weighting_class
-
-# SGD's settings: the paper's for image networks. Under them an MLP hardly learns classes of a few
-# rows among thousands, all the less as weights below one shorten its steps and leave the decay.
-_IMAGES = {"momentum": 0.9, "weight_decay": 5e-4}
-_TABLES = {"momentum": 0.93, "weight_decay": 1e-5}
-
-# Where calls are what costs, as on small networks, all of an optimizer's step in one.
-_ONE_KERNEL = {"fused": True}
+from skgdw._validation import check_logits
+from skgdw.callbacks import Resume
 
 
-@dataclass(frozen=True)
-class Call:
-    """One call of ``fit`` or ``partial_fit``."""
-
-    rows: TrainingData
-    is_partial_fit: bool
-
-
-def _is_schedule(callback: Any) -> bool:
-    named = callback[1] if isinstance(callback, tuple) else callback
-    return isinstance(named, LRScheduler) or named is LRScheduler
-
-
-class WeightedNet(SklearnNet):
+class WeightedNet(BuiltNet):
     """A net whose training step weights each class of each row."""
 
     # skorch finds its parts by these prefixes; modules and optimizers add theirs when built.
     prefixes_ = [*SklearnNet.prefixes_, "iterator_meta"]  # noqa: RUF012
 
-    _call: Call | None = None
     _session: Session | None = None
+    _is_partial_fit = False
 
     @property
     def _running(self) -> Session:
@@ -77,12 +57,8 @@ class WeightedNet(SklearnNet):
     @property
     def has_constant_rate(self) -> bool:
         """Whether the learning rate stays as it is: the schedule asks."""
-        is_partial_fit = self._call is not None and self._call.is_partial_fit
         stage = None if self._session is None else self._session.stage
-        return is_partial_fit or (stage is not None and stage.fine_tunes)
-
-    def _prefixes(self) -> set[str]:
-        return super()._prefixes() | {"weighting", "weight_net", "weight_net_optimizer"}
+        return self._is_partial_fit or (stage is not None and stage.fine_tunes)
 
     @contextmanager
     def _as_before_if_refused(self) -> Iterator[None]:
@@ -96,131 +72,23 @@ class WeightedNet(SklearnNet):
                 self.__dict__.update(before)
             raise
         finally:
-            self.__dict__.pop("_call", None)
-            self.__dict__.pop("_session", None)
+            for name in ("_data", "_is_partial_fit", "_session", "_seeds"):
+                self.__dict__.pop(name, None)
 
-    # What is built.
-
-    @property
-    def _default_callbacks(self) -> list[tuple[str, Any]]:
-        given = self.callbacks if isinstance(self.callbacks, list) else []
-        is_given = any(map(_is_schedule, given))  # two schedules would multiply
-        schedule = None if is_given else FitSchedule(CosineAnnealingLR)
-        return [
-            ("epoch_timer", EpochTimer()),
-            ("train_loss", PassthroughScoring("train_loss", on_train=True)),
-            ("valid_loss", PassthroughScoring("valid_loss")),
-            ("valid_acc", EpochScoring("accuracy", name="valid_acc", lower_is_better=False)),
-            ("lr_schedule", schedule),
-            ("print_log", PrintLog()),
-        ]
-
-    def initialize_module(self) -> WeightedNet:
-        """Build ``module_``, ``weight_net_`` and ``weighting_``."""
-        with RandomStream(self._seed(), torch.device("cpu")).active():
-            kwargs = self.get_params_for("module")
-            if isinstance(self.module, str):
-                data = None if self._call is None else self._call.rows
-                if data is not None:
-                    self._row_shape = shape_of_rows(data.train.X)
-                check_auto_module(self.module, is_fitting=bool(self._row_shape))
-                n_classes = len(self.classes_inferred_)
-                self.module_ = make_auto_module(self._row_shape, n_classes, **kwargs)
-                if data is not None:
-                    self.module_.fit_scaling(data.train.X)
-            else:
-                module = self.initialized_instance(self.module, kwargs)
-                # A copy: the caller's instance is not trained, and a refit starts afresh.
-                self.module_ = copy.deepcopy(module) if module is self.module else module
-            self._initialize_weight_net()
-            self._initialize_weighting()
-        return self
-
-    def _initialize_weight_net(self) -> None:
-        kwargs = self.get_params_for("weight_net")
-        weight_net = copy.deepcopy(self.initialized_instance(self.weight_net, kwargs))
-        self.weight_net_ = weight_net.to(self._module_dtype())
-
-    def _initialize_weighting(self) -> None:
-        offered = {
-            "weight_net": self.weight_net_,
-            "meta_lr": self.meta_lr,
-            "weight_clip": self.weight_clip,
-        }
-        weighting = make_weighting(self.weighting, self.get_params_for("weighting"), offered)
-        self.weighting_ = weighting.to(self._module_dtype())
-
-    def __setstate__(self, state: object) -> None:
-        """Restore; nets saved before weightings were modules get theirs."""
-        super().__setstate__(state)
-        if hasattr(self, "weight_net_") and not hasattr(self, "weighting_"):
-            with self._current_init_context("module"):
-                self._initialize_weighting()
-
-    def initialize_criterion(self) -> WeightedNet:
-        """Build ``criterion_``, a copy where an instance is given."""
-        criterion = self.initialized_instance(self.criterion, self.get_params_for("criterion"))
-        check_reduction(criterion)
-        self.criterion_ = copy.deepcopy(criterion) if criterion is self.criterion else criterion
-        return self
-
-    def get_all_learnable_params(self) -> Iterator[tuple[str, Tensor]]:
-        """Yield what ``optimizer_`` trains: everything but the weighting."""
-        parts = (self.weight_net_, self.weighting_)
-        own = {id(p) for part in parts for p in part.parameters()}
-        for name, parameter in super().get_all_learnable_params():
-            if id(parameter) not in own:
-                yield name, parameter
-
-    def initialize_optimizer(self, triggered_directly: Any = None) -> WeightedNet:
-        """Build ``optimizer_`` and ``weight_net_optimizer_``."""
-        args, kwargs = self.get_params_for_optimizer("optimizer", self.get_all_learnable_params())
-        if self.optimizer is SGD:
-            own = _TABLES if isinstance(eager(self.module_), MLP) else _IMAGES
-            kwargs = {**own, **(_ONE_KERNEL if self._may_fuse(kwargs) else {}), **kwargs}
-        self.optimizer_ = self._make_optimizer("optimizer", args, kwargs)
-        args, kwargs = self.get_params_for_optimizer(
-            "weight_net_optimizer", self.weight_net_.named_parameters()
-        )
-        if "weight_net" not in arguments_of(self.weighting):
-            groups = [group for group in self.weighting_.parameter_groups() if group["params"]]
-            args = (groups or args[0],)
-        # Where none is set skorch would take the classifier's learning rate.
-        kwargs["lr"] = self.get_params_for("weight_net_optimizer").get("lr", 1e-3)
-        if self.weight_net_optimizer is Adam:
-            own = {"weight_decay": 1e-4}
-            kwargs = {**own, **(_ONE_KERNEL if self._may_fuse(kwargs) else {}), **kwargs}
-        self.weight_net_optimizer_ = self._make_optimizer("weight_net_optimizer", args, kwargs)
-        return self
-
-    def _make_optimizer(self, name: str, args: Any, kwargs: dict[str, Any]) -> Optimizer:
-        factory = self.__dict__[name]
-        # Names that skorch gives to settings of groups.
-        of_groups = {k: kwargs.pop(k) for k in list(kwargs) if k.startswith("param_groups__")}
-        try:
-            optimizer: Optimizer = factory(*args, **kwargs)
-        except TypeError as error:  # what torch says of wrong types tells no names
-            what = getattr(factory, "__name__", name)
-            raise TypeError(
-                f"`{name}__...` must be of the types that {what} takes; got {kwargs}: {error}. "
-                "Correct the one of another type."
-            ) from error
-        check_optimizer(optimizer)
-        groups = {str(index): group for index, group in enumerate(optimizer.param_groups)}
-        for key, value in of_groups.items():
-            index, _, option = key.removeprefix("param_groups__").partition("__")
-            if option not in groups.get(index, ()):
-                raise ValueError(
-                    f"`{name}__param_groups__...` must name a group, {', '.join(groups)}, and a "
-                    f"setting that it has; got `{name}__{key}`."
-                )
-            groups[index][option] = value
-        return optimizer
-
-    def _may_fuse(self, options: dict[str, Any]) -> bool:
-        # Not in plain training, which is to give what skorch gives to the last bit.
-        is_weighted = weighting_class(self.weighting).uses_meta and speed_in_use().fused
-        return is_weighted and not {"foreach", "fused", "differentiable"} & options.keys()
+    def _train(self, data: TrainingData, *, fresh: bool, is_partial_fit: bool) -> None:
+        """Build what is not built yet, and hand over to skorch."""
+        self.classes_inferred_ = data.classes
+        self._data, self._is_partial_fit = data, is_partial_fit
+        self.row_weights_ = self.row_ledger_ = None
+        # Parameters of a module that is made in inference mode could never be trained.
+        with torch.inference_mode(False), torch.enable_grad():
+            if fresh:
+                self.initialize()
+            super().partial_fit(data.train.X, data.train.y)
+        columns = self._running.ledger.columns()
+        self.row_ledger_ = {name: column.cpu().numpy() for name, column in columns.items()}
+        if self._running.is_weighted:
+            self.row_weights_ = self.row_ledger_["last_weight"]
 
     # Data.
 
@@ -230,6 +98,11 @@ class WeightedNet(SklearnNet):
 
     def get_split_datasets(self, X: Any, y: Any = None, **kwargs: Any) -> tuple[Any, Any]:
         """Return training and validation data as datasets of whole batches."""
+        data, stage = self._data, self._running.stage
+        if data is not None and data.valid is not None:
+            return self.get_dataset(X, y), self.get_dataset(data.valid.X, data.valid.y)
+        if stage is not None and stage.fine_tunes:
+            return self.get_dataset(X, y), None
         train, valid = (
             part.dataset.subset(part.indices)
             if isinstance(part, Subset) and isinstance(part.dataset, RowDataset)
@@ -241,16 +114,23 @@ class WeightedNet(SklearnNet):
     def get_dataset(self, X: Any, y: Any = None) -> Dataset[Any]:
         """Return the dataset of X; training rows know their places."""
         dataset = super().get_dataset(X, y)
-        call = self._call
-        if isinstance(dataset, RowDataset) and call is not None and X is call.rows.train.X:
-            dataset.rows = torch.as_tensor(call.rows.train.rows)
+        data = self._data
+        if isinstance(dataset, RowDataset) and data is not None and X is data.train.X:
+            dataset.rows = torch.as_tensor(data.train.rows)
         return dataset
 
+    def get_iterator(self, dataset: Dataset[Any], training: bool = False) -> Any:
+        """Return the loader of a dataset; that of training can be saved and resumed."""
+        session = self._session
+        if not training or session is None or session.stage is None:
+            return super().get_iterator(dataset, training)
+        if session.stage.fine_tunes:
+            return session.begin(session.fine_tuning_loader(self._seeds["train"]))
+        return session.begin(super().get_iterator(dataset, training))
+
     def _row_numbers(self, dataset: Dataset[Any]) -> Tensor | None:
-        if self._call is None:
-            return None
-        train = self._call.rows.train
-        return rows_of(dataset, train.X, train.rows)
+        train = None if self._data is None else self._data.train
+        return None if train is None else rows_of(dataset, train.X, train.rows)
 
     def _loading(self, part: str) -> Loading:
         options = self.get_params_for(f"iterator_{part}")
@@ -259,7 +139,7 @@ class WeightedNet(SklearnNet):
 
     # Training.
 
-    def _new_session(self, rows: TrainingData) -> Session:
+    def _new_session(self, data: TrainingData) -> Session:
         """Build the session, now that callbacks have had their say."""
         self._seeds = {name: self._seed() for name in ("stream", "train", "meta")}
         parts = Parts(
@@ -272,6 +152,7 @@ class WeightedNet(SklearnNet):
             loss=self.training_loss,
             set_training=self._set_training,
             on_gradients=self._on_gradients,
+            on_new_rate=self._begin_schedule,
             listeners=[name for name, part in self.callbacks_ if listens(part, "on_grad_computed")],
             device=torch.device(self.device or "cpu"),
         )
@@ -284,6 +165,7 @@ class WeightedNet(SklearnNet):
             meta_every=self.meta_every,
             meta_weight=self.meta_weight,
             min_gradient_share=self.min_gradient_share,
+            judges=self.keep_best or self.fine_tune,
         )
         feed = Feed(
             dataset=self.get_dataset,
@@ -297,29 +179,103 @@ class WeightedNet(SklearnNet):
         def check(logits: Tensor, takes_logits: bool) -> None:
             check_logits(logits, self.module_, self.classes_inferred_, warns=takes_logits)
 
-        return Session(parts, settings, rows, feed, self._seeds["stream"], check)
+        return Session(parts, settings, data, feed, self._seeds["stream"], check)
 
     def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **kwargs: Any) -> Any:
         """Run the stages of a fit, each a loop of skorch's."""
-        if self._call is None:
+        if self._data is None:
             raise RuntimeError("`fit_loop` runs inside `fit` and `partial_fit`; call one of them.")
-        rows = self._call.rows
-        session = self._session = self._new_session(rows)
+        session = self._session = self._new_session(self._data)
         plan = make_plan(
-            rows,
+            self._data,
             epochs=self.max_epochs if epochs is None else epochs,
             is_weighted=session.is_weighted,
             fine_tune=self.fine_tune,
             keep_best=self.keep_best,
         )
-        for k, stage in enumerate(plan):
-            with session.on(stage, self._seeds["train"]):
-                self._run_stage(stage, is_last=k == len(plan) - 1, **kwargs)
+        saved = self._resumed()
+        names = [stage.name for stage in plan]
+        done = 0 if saved is None else names.index(saved["session"]["stage"])
+        for stage in plan[done:]:
+            state = None if saved is None else saved["session"]
+            with session.on(stage, self._seeds["train"], state) as epochs:
+                if saved is not None:
+                    self._go_on(saved)
+                    saved = None
+                self._run_stage(stage, epochs, is_last=stage is plan[-1], **kwargs)
         self.meta_gradient_ = session.meta_gradient
         return self
 
-    def _run_stage(self, stage: Stage, *, is_last: bool, **kwargs: Any) -> None:
-        super().fit_loop(stage.rows.X, stage.rows.y, stage.epochs, **kwargs)
+    def _run_stage(self, stage: Stage, epochs: int, *, is_last: bool, **kwargs: Any) -> None:
+        try:
+            super().fit_loop(stage.rows.X, stage.rows.y, epochs, **kwargs)
+        except KeyboardInterrupt:
+            # A callback that stops early ends its stage; the user ends all of them.
+            if is_last or not self._running.was_stopped:
+                raise
+            self._running.was_stopped = False
+
+    def _begin_schedule(self) -> None:
+        """Have the schedule begin anew at the rate of a stage."""
+        for group in self.optimizer_.param_groups:
+            group["initial_lr"] = group["lr"]
+        for _, callback in self.callbacks_:
+            if isinstance(callback, FitSchedule):
+                callback.on_train_begin(self)
+
+    # Resuming.
+
+    def _resumes(self) -> Resume | None:
+        found = (part for _, part in self.callbacks_ if isinstance(part, Resume))
+        return next(found, None)
+
+    def _resumed(self) -> Saved | None:
+        resume = self._resumes()
+        if resume is None:
+            return None
+        if self._is_partial_fit:
+            raise ValueError(
+                "`Resume` must stand among the callbacks of `fit`; got `partial_fit`, which has no "
+                "end to go on to. Take the callback out: callbacks__resume=None."
+            )
+        return resume.load(self)
+
+    def fingerprint(self) -> dict[str, str]:
+        """Return what a state must have been saved with to go on from it."""
+        if self._data is None:
+            raise AttributeError("Training runs inside `fit` and `partial_fit`; call one of them.")
+        return describe(self.get_params(deep=False), self._data)
+
+    def saved_state(self) -> Saved:
+        """Return the state of the fit between two epochs."""
+        values, schedules = callback_values(self.callbacks_)
+        return Saved(
+            layout=LAYOUT,
+            fingerprint=self.fingerprint(),
+            session=self._running.state_dict(),
+            history=history_text(self.history),
+            random=random_values(self._random),
+            callbacks=values,
+            schedules=schedules,
+        )
+
+    def _go_on(self, saved: Saved) -> None:
+        self.history_ = history_of(saved["history"])
+        set_random(self._random, saved["random"])
+        set_callbacks(self.callbacks_, saved)
+
+    def notify(self, method_name: str, **kwargs: Any) -> None:
+        """Tell the callbacks; an interrupt that one of them raises is known for what it is."""
+        try:
+            super().notify(method_name, **kwargs)
+        except KeyboardInterrupt:
+            if self._session is not None:
+                self._session.was_stopped = True
+            raise
+        # After all callbacks, so that what they change is part of what is saved.
+        resume = self._resumes() if method_name == "on_epoch_end" else None
+        if resume is not None:
+            resume.save(self)
 
     def training_loss(self, y_pred: Any, y: Tensor, X: Any) -> Tensor:
         """Return the loss of a training batch."""
@@ -347,6 +303,8 @@ class WeightedNet(SklearnNet):
             super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
             return
         session, count = self._running, 0
+        if session.stage is not None:
+            self.history.record("stage", session.stage.name)
         self._set_training(True)
         try:
             for batch in iterator:

@@ -136,7 +136,7 @@ def test_column_vectors_are_taken_with_a_warning():
         net = quick().fit(X, Y[:, None], X_META, Y_META)
     assert len(caught) == 1
     assert np.array_equal(weights(net), weights(quick().fit(*DATA)))
-    with pytest.warns(DataConversionWarning, match="A column-vector y was passed"):
+    with pytest.warns(DataConversionWarning, match="A column-vector y_meta was passed"):
         quick().fit(X, Y, X_META, Y_META[:, None])
     with pytest.warns(DataConversionWarning, match="A column-vector y was passed"):
         quick().fit(X, pd.DataFrame(Y), X_META, Y_META)

@@ -5,7 +5,10 @@ import doctest
 import importlib
 import io
 import re
+import sys
 import textwrap
+import types
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,8 @@ from test_house import ROOT, public_modules
 
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.rst"))
+# `test_extending.py` runs that page, once, and looks at what has come of it.
+RUN_HERE = [path for path in PAGES if path.name != "extending.rst"]
 TEXTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *PAGES]
 # GitHub's words for what we call bash, and ours.
 SHELL = {"bash", "sh", "shell", "console"}
@@ -49,9 +54,19 @@ def blocks(path: Path) -> list[tuple[int, str, str]]:
     return markdown_blocks(text) if path.suffix == ".md" else rst_blocks(text)
 
 
-def run_blocks(path: Path) -> int:
+@contextlib.contextmanager
+def namespace_of(path: Path) -> Iterator[dict[str, object]]:
+    """Return a namespace whose classes can be pickled inside the block: that of a module."""
+    module = types.ModuleType(f"page_{path.stem}")
+    sys.modules[module.__name__] = module
+    try:
+        yield vars(module)
+    finally:
+        del sys.modules[module.__name__]
+
+
+def run_blocks(path: Path, namespace: dict[str, object]) -> int:
     """Run a page's Python blocks in one namespace; return how many there were."""
-    namespace: dict[str, object] = {"__name__": "__main__"}
     count = 0
     for line, language, code in blocks(path):
         if language != "python":
@@ -95,22 +110,31 @@ def test_blocks_are_found_and_run(tmp_path):
         (8, "a + 1\n"),
     ]
     assert blocks(rst)[0] == (5, "python", "a = 1\n\nb = a\n")
-    assert run_blocks(markdown) == run_blocks(rst) == 2
+    assert run_blocks(markdown, {}) == run_blocks(rst, {}) == 2
     rst.write_text(".. code-block:: python\n\n   >>> 1 + 1\n   3\n")
     with pytest.raises(AssertionError, match="Expected"):
-        run_blocks(rst)
+        run_blocks(rst, {})
+    rst.write_text(
+        ".. code-block:: python\n\n   import pickle\n\n   class A:\n       pass\n\n"
+        "   found = type(pickle.loads(pickle.dumps(A())))\n"
+    )
+    with namespace_of(rst) as namespace:
+        run_blocks(rst, namespace)
+    assert namespace["found"] is namespace["A"]
+    assert "page_b" not in sys.modules
 
 
-@pytest.mark.parametrize("path", [ROOT / "README.md", *PAGES], ids=by_path)
+@pytest.mark.parametrize("path", [ROOT / "README.md", *RUN_HERE], ids=by_path)
 def test_snippets_run(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with contextlib.redirect_stdout(io.StringIO()):
-        run_blocks(path)
+    with contextlib.redirect_stdout(io.StringIO()), namespace_of(path) as namespace:
+        run_blocks(path, namespace)
     assert list(tmp_path.iterdir()) == [], "a snippet leaves files behind"
 
 
 def test_the_pages_that_should_show_code_do():
-    for path in (ROOT / "README.md", DOCS / "quickstart.rst", DOCS / "user_guide.rst"):
+    pages = (DOCS / f"{name}.rst" for name in ("quickstart", "user_guide", "extending"))
+    for path in (ROOT / "README.md", *pages):
         assert any(language == "python" for _, language, _ in blocks(path)), path.name
 
 

@@ -25,7 +25,9 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from classifier_cases import Net, blobs, quick
 from skgdw import GDWClassifier
-from skgdw.exceptions import MetaSlicedWarning
+from skgdw.corruption import ClassImbalance, CorruptedClassifier
+from skgdw.exceptions import MetaScaleWarning, MetaSlicedWarning
+from skgdw.model_selection import make_meta_pipeline
 
 DATA = blobs(60, 12)
 X, Y, X_META, Y_META = DATA
@@ -33,21 +35,23 @@ WRAPPED = {"X_meta": (X_META,), "y_meta": (Y_META,)}
 MASK = {"meta_mask": np.arange(60) % 5 == 0}
 FOLDS = StratifiedKFold(3, shuffle=True, random_state=0)
 
-# Fits of one run, with how many rows and meta rows each saw, and their means.
-SEEN = []
+# Fits of one run, with how many rows and meta rows each saw, and their means; and their X_val.
+SEEN, SEEN_VALID = [], []
 
 
 class Watched(GDWClassifier):
     """Writes down what reaches it."""
 
-    def fit(self, X, y=None, X_meta=None, y_meta=None, *, meta_mask=None):
+    def fit(self, X, y=None, X_meta=None, y_meta=None, *, meta_mask=None, X_val=None, y_val=None):
         n_meta = None if meta_mask is None else int(np.sum(meta_mask))
         mean = None
         if X_meta is not None:
             n_meta = len(np.asarray(X_meta[0] if isinstance(X_meta, tuple) else X_meta))
             mean = float(np.mean(X_meta))
         SEEN.append((len(X), n_meta, float(np.mean(X)), mean))
-        return super().fit(X, y, X_meta, y_meta, meta_mask=meta_mask)
+        SEEN_VALID.append(X_val)
+        valid = {"X_val": X_val, "y_val": y_val}
+        return super().fit(X, y, X_meta, y_meta, meta_mask=meta_mask, **valid)
 
 
 def watched(**params):
@@ -57,6 +61,7 @@ def watched(**params):
 @pytest.fixture(autouse=True)
 def _nothing_seen():
     SEEN.clear()
+    SEEN_VALID.clear()
 
 
 @pytest.fixture(params=[True, False], ids=["routing on", "routing off"])
@@ -173,12 +178,91 @@ def test_a_fold_without_meta_rows_is_refused_in_words(routing):
         )
 
 
+# --- validation rows ------------------------------------------------------------------------------
+
+X_VAL, Y_VAL = blobs(60, 3, seed=1)[:2]
+VALID = {"X_val": (X_VAL,), "y_val": (Y_VAL,)}
+
+
+@pytest.mark.parametrize("meta", [WRAPPED, MASK], ids=["tuples", "mask"])
+def test_searches_and_cross_validation_never_cut_validation_rows(routing, meta):
+    search = GridSearchCV(watched(), {"meta_lr": [0.03, 0.3]}, cv=FOLDS, error_score="raise")
+    search.fit(X, Y, **meta, **VALID)
+    cross_validate(watched(), X, Y, cv=FOLDS, params={**meta, **VALID}, error_score="raise")
+    cross_val_score(search, X, Y, cv=2, params={**meta, **VALID}, error_score="raise")
+    assert len(SEEN_VALID) == 7 + 3 + 2 * 7
+    assert all(X_val[0] is X_VAL for X_val in SEEN_VALID)
+
+
+def test_bare_validation_rows_of_the_same_length_are_cut_and_reported(routing):
+    params = {**WRAPPED, "X_val": X_VAL, "y_val": Y_VAL}
+    with pytest.warns(MetaSlicedWarning, match=r"`X_val` has as many rows as X, 40: .* X_val=\(X_"):
+        cross_validate(watched(), X, Y, cv=FOLDS, params=params, error_score="raise")
+    assert {len(X_val) for X_val in SEEN_VALID} == {40}
+
+
+@pytest.mark.parametrize(
+    "make", [CalibratedClassifierCV, BaggingClassifier], ids=lambda c: c.__name__
+)
+def test_meta_estimators_hand_validation_rows_on(routing_on, make):
+    make(watched()).fit(X, Y, **WRAPPED, **VALID)
+    assert SEEN_VALID
+    assert all(X_val[0] is X_VAL for X_val in SEEN_VALID)
+
+
+def test_labels_that_a_meta_estimator_encoded_anew_are_refused_for_validation_rows(routing_on):
+    meta = {"meta_mask": MASK["meta_mask"]}
+    net = VotingClassifier([("a", watched())])
+    names = np.array([*"abc"])
+    with pytest.raises(
+        ValueError, match=r"`y_val` must hold labels of the same kind.*encoded y anew"
+    ):
+        net.fit(X, names[Y], **meta, X_val=(X_VAL,), y_val=(names[Y_VAL],))
+    with pytest.raises(ValueError, match=r"y or y_meta hold, \[0, 1, 2\]; got \[3\] in 20 rows"):
+        net.fit(X, Y + 1, **meta, X_val=(X_VAL,), y_val=(Y_VAL + 1,))
+
+
+def test_pipelines_transform_validation_rows(routing):
+    scaled = {"X_meta": (100 + 10 * X_META,), "y_meta": (Y_META,)}
+    valid = {"X_val": (100 + 10 * X_VAL,), "y_val": (Y_VAL,)}
+    pipe = make_meta_pipeline(StandardScaler(), watched())
+    search = GridSearchCV(pipe, {"watched__meta_lr": [0.03, 0.3]}, cv=FOLDS, error_score="raise")
+    search.fit(100 + 10 * X, Y, **scaled, **valid)
+    assert len(SEEN_VALID) == 7
+    assert all(X_val[0].shape == (60, 4) for X_val in SEEN_VALID)
+    expected = search.best_estimator_[0].transform(100 + 10 * X_VAL)
+    assert np.array_equal(SEEN_VALID[-1][0], expected)
+
+
+def test_a_pipeline_that_leaves_validation_rows_as_they_were_is_reported(routing_on):
+    pipe = make_pipeline(StandardScaler(), watched(), transform_input=["X_meta"])
+    with pytest.warns(MetaScaleWarning, match="The validation set should be on the scale of X"):
+        pipe.fit(
+            100 + 10 * X, Y, X_meta=(100 + 10 * X_META,), y_meta=(Y_META,),
+            X_val=(100 + 10 * X_VAL,), y_val=(Y_VAL,),
+        )  # fmt: skip
+
+
+def test_corrupted_classifier_leaves_validation_rows_as_they_are(routing):
+    noisy = CorruptedClassifier(watched(), ClassImbalance(imbalance_ratio=3, random_state=0))
+    noisy.fit(X, Y, **WRAPPED, X_val=X_VAL, y_val=Y_VAL)  # as many rows as X
+    assert SEEN[0][0] < 60
+    assert SEEN_VALID[0] is X_VAL
+
+
+def test_requests_for_validation_rows_can_be_changed(routing_on):
+    net = watched().set_fit_request(X_val="X_clean", y_val="y_clean")
+    search = GridSearchCV(net, {"lr": [0.1]}, cv=FOLDS, error_score="raise")
+    search.fit(X, Y, **WRAPPED, X_clean=(X_VAL,), y_clean=(Y_VAL,))
+    assert all(X_val[0] is X_VAL for X_val in SEEN_VALID)
+
+
 # --- requests -------------------------------------------------------------------------------------
 
 
 def test_metadata_is_requested_without_a_call():
     requests = quick().get_metadata_routing()
-    names = {"X_meta", "y_meta", "meta_mask"}
+    names = {"X_meta", "y_meta", "meta_mask", "X_val", "y_val"}
     for method in ("fit", "partial_fit"):
         assert requests.consumes(method, [*names, "classes", "sample_weight"]) == names
     assert clone(quick()).get_metadata_routing().consumes("fit", names) == names

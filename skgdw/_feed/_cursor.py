@@ -108,6 +108,11 @@ class Cursor(Iterator[Tensor]):
         n_given : int, optional
             Return the place after so many batches instead, at most ``n_ahead`` back: where a
             loader asks for batches early, those count that it has handed out.
+
+        Returns
+        -------
+        CursorState
+            Plain data, for `load_state_dict`.
         """
         if self._order is not None:
             behind = 0 if n_given is None else self._n_given - n_given

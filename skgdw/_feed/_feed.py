@@ -7,14 +7,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from skgdw._feed._dataset import Batch, RowDataset
 from skgdw._feed._layout import Inputs, Layout
 from skgdw._feed._loader import make_loader
 from skgdw._feed._rounds import Rounds
 from skgdw._intake._hold_out import Rows
+from skgdw._rows import take_rows
 
 # A DataLoader class, or what stands for one.
 Iterator_: TypeAlias = Callable[..., Iterable[Any]]
@@ -90,36 +93,42 @@ class Feed:
         )
         return Rounds(loader)
 
-    def first_training_rows(self, train: Rows, n: int) -> tuple[Inputs, Tensor]:
-        """Return the first n training rows as a batch."""
-        return next(self._in_order(train, n, self.train))[:2]
+    def first_training_rows(self, train: Rows, n: int) -> Batch:
+        """Return the first n training rows as a batch, not placed yet."""
+        return self._first(train, n, self.train)
 
-    def first_meta_rows(self, meta: Rows, n: int) -> tuple[Inputs, Tensor]:
-        """Return the first n meta rows as a batch."""
-        return next(self._in_order(meta, n, self.meta))[:2]
+    def first_meta_rows(self, meta: Rows, n: int) -> Batch:
+        """Return the first n meta rows as a batch, not placed yet."""
+        return self._first(meta, n, self.meta)
+
+    def _first(self, rows: Rows, n: int, loading: Loading) -> Batch:
+        places = np.arange(min(n, len(rows.rows)))
+        y = None if rows.y is None else rows.y[places]
+        dataset = self.dataset(take_rows(rows.X, places), y)
+        if isinstance(dataset, RowDataset) and loading.options.get("collate_fn") is None:
+            return dataset[torch.as_tensor(places)]
+        loader = self._loaded(dataset, n, loading, shuffle=False, seed=0)
+        return Batch(*next(iter(loader)))
 
     def batches(self, rows: Rows) -> Iterator[tuple[Inputs, Tensor, Tensor | None]]:
         """Yield rows in their order: inputs, class codes, places in what ``fit`` was given."""
-        return self._in_order(rows, _SURVEY_ROWS, self.train)
-
-    def shuffled(self, rows: Rows, batch_size: int, seed: int) -> Iterable[Sequence[Any]]:
-        """Return a loader of rows in a new order each time it is gone through."""
-        return self._loader(rows, batch_size, self.train, shuffle=True, seed=seed)
-
-    def _in_order(
-        self, rows: Rows, n: int, loading: Loading
-    ) -> Iterator[tuple[Inputs, Tensor, Tensor | None]]:
-        for batch in self._loader(rows, n, loading, shuffle=False, seed=0):
+        dataset = self.dataset(rows.X, rows.y)
+        for batch in self._loaded(dataset, _SURVEY_ROWS, self.train, shuffle=False, seed=0):
             X, y = self.layout(batch)
             places = getattr(batch, "rows", None)
             yield X, y, None if places is None else places.to(y.device)
 
-    def _loader(
-        self, rows: Rows, n: int, loading: Loading, *, shuffle: bool, seed: int
+    def shuffled(self, rows: Rows, batch_size: int, seed: int) -> Iterable[Sequence[Any]]:
+        """Return a loader of rows in a new order each time it is gone through."""
+        dataset = self.dataset(rows.X, rows.y)
+        return self._loaded(dataset, batch_size, self.train, shuffle=True, seed=seed)
+
+    def _loaded(
+        self, dataset: Dataset[Any], n: int, loading: Loading, *, shuffle: bool, seed: int
     ) -> Iterable[Sequence[Any]]:
         loader: Iterable[Sequence[Any]] = make_loader(
             DataLoader,
-            self.dataset(rows.X, rows.y),
+            dataset,
             batch_size=n,
             shuffle=shuffle,
             generator=torch.Generator().manual_seed(seed),

@@ -108,6 +108,11 @@ def make_loader(
 
     Batches of a DataLoader know their rows: a `RowDataset` has the numbers, and for one of another
     kind `rows` gives them, unless it is an IterableDataset.
+
+    Returns
+    -------
+    iterable
+        A `RowLoader`, a DataLoader, or what an iterator of another kind gives.
     """
     if isinstance(iterator, partial) and _is_data_loader(iterator.func) and not iterator.args:
         kwargs = {**iterator.keywords, **kwargs}

@@ -123,6 +123,11 @@ def _in_order(samples: Any, y: Any, rows: Tensor) -> bool:
 
     Some collate functions drop samples, some sort them by length. Numbers of other rows would be
     worse than none, so labels that come out differently cost the batch its numbers.
+
+    Returns
+    -------
+    bool
+        False where labels came out otherwise than they went in.
     """
     if not hasattr(y, "__len__") or len(y) != len(rows):
         return False

@@ -104,6 +104,11 @@ def make_passes(
         Source of the orders.
     balance : Tensor of shape (n,), optional
         Class codes of the rows, where shuffled passes are to hold every class equally often.
+
+    Returns
+    -------
+    Passes
+        Endless; their place can be saved.
     """
     if not shuffle:
         return InOrder(n)

@@ -96,7 +96,7 @@ class _Feed:
         ------
         ValueError
             If the loader is of another kind than the one saved, or ends before the place.
-        """
+        """  # noqa: DOC501 (`_other_kind` makes the ValueError)
         order, generators = order_of(self.loader), state.get("generators", [])
         is_within = "cursor" in state or "n_taken" in state
         if is_within and ("cursor" in state) != (order is not None):

@@ -60,6 +60,18 @@ def meta_row_count(meta_size: object, counts: IntArray) -> int:
     """Return how many rows `meta_size` asks for, given the rows `counts` (c,) of each class.
 
     A share is rounded up, and up to one row per class.
+
+    Returns
+    -------
+    int
+        At least one row for each class that has any.
+
+    Raises
+    ------
+    TypeError
+        If `meta_size` is no number.
+    ValueError
+        If it asks for too few rows, or for all of them, or if no class has two rows.
     """
     n_rows, n_classes = int(counts.sum()), int((counts > 0).sum())
     if counts.max(initial=0) < 2:

@@ -98,6 +98,11 @@ def check_fit(
     random_state : callable
         Returns the source of the draw of meta rows. It is called once and after every check, so
         that a refusal draws nothing from a source that the user shares.
+
+    Returns
+    -------
+    TrainingData
+        Training, meta and validation rows, with class codes for labels.
     """
     meta_pair = check.check_pair(given.X_meta, given.y_meta, check.META_SET)
     check.check_one_meta_set(meta_pair, given.meta_mask)

@@ -71,6 +71,11 @@ def with_codes(X: RowContainer, codes: NDArray[np.int64] | None, classes: NDArra
     codes : ndarray of shape (n,), or None
         Those of labels that came beside it; None for a Dataset that holds the labels.
     classes : ndarray of shape (c,)
+
+    Returns
+    -------
+    array, mapping or Dataset
+        X itself, unless it is a Dataset whose labels are no codes.
     """
     if not is_dataset(X):
         return X
@@ -89,6 +94,11 @@ def labels_inside(dataset: RowContainer, classes: ArrayLike | None) -> list[Any]
     dataset : Dataset
     classes : array-like of shape (c,), or None
         What the user said that its labels, or its class codes, stand for.
+
+    Returns
+    -------
+    list
+        A label for each row.
     """
     labels = [_label_in(dataset[i]) for i in range(n_rows(dataset))]
     known = None if classes is None else np.asarray(classes)
@@ -100,6 +110,11 @@ def _holds_codes(dataset: RowContainer, classes: NDArray[Any]) -> bool:
     """Tell whether the labels inside a Dataset are class codes already.
 
     They are where `classes` are 0, ..., c - 1, and where they are no numbers but the labels are.
+
+    Returns
+    -------
+    bool
+        Whether they may be trained on as they are.
     """
     if label_kind(classes) == "numbers":
         return bool(np.array_equal(classes, np.arange(len(classes))))

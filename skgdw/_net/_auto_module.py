@@ -22,6 +22,16 @@ def shape_of_rows(X: RowContainer) -> tuple[int, ...]:
     ----------
     X : ndarray of shape (n, d) or (n, channels, height, width)
         Training rows.
+
+    Returns
+    -------
+    tuple of int
+        (d,) or (channels, height, width).
+
+    Raises
+    ------
+    ValueError
+        If there is no network for such rows.
     """
     shape = getattr(X, "shape", None)
     if shape is None or len(shape) not in (2, 4):
@@ -46,6 +56,11 @@ def make_auto_module(
     n_classes : int
     **kwargs
         Further arguments of the network: those that the data set are refused by name.
+
+    Returns
+    -------
+    SelfScaling
+        An MLP for tables, a residual network for images.
     """
     network: type[SelfScaling] = MLP
     sizes = {"n_features": row_shape[0], "n_classes": n_classes}
@@ -61,6 +76,11 @@ def row_shape_for(module: nn.Module) -> tuple[int, ...]:
     """Return a shape of rows for which `make_auto_module` builds such a network.
 
     For classifiers whose file does not tell: versions up to 0.1 kept no shape.
+
+    Returns
+    -------
+    tuple of int
+        (d,) or (channels, height, width); for images one of the shapes that will do.
     """
     module = getattr(module, "_orig_mod", module)  # what torch.compile wraps
     n_features = next(m for m in module.modules() if isinstance(m, Standardize)).n_features

@@ -20,7 +20,13 @@ from skgdw._net._protocol import SkorchNet
 from skgdw._net._schedulers import without_schedulers
 from skgdw._net._skops import LAYOUT as PLAIN
 from skgdw._net._skops import is_skops_asking, plain_state, refuse_pickle, restore
-from skgdw._net._versions import VERSION, check_saved, fill_in_parameters, own_version
+from skgdw._net._versions import (
+    VERSION,
+    check_saved,
+    fill_in_parameters,
+    own_version,
+    without_gone,
+)
 from skgdw._validation import check_auto_module, find_classes
 
 # What may live on a GPU, as bytes whose tensors are put on a device that there is on loading. The
@@ -29,7 +35,7 @@ _ON_DEVICE = "__cuda_dependent_attributes__"
 # What these bytes only refer to, by its place in a tuple.
 _NAMED = "_skgdw_named"
 # What lives only while training runs, the rows above all.
-_PASSING = ("_call", "_session", "_seeds", "_speaks_codes")
+_PASSING = ("_data", "_is_partial_fit", "_session", "_seeds", "_speaks_codes")
 
 _LAYOUT = frozenset({_ON_DEVICE, "device"})
 
@@ -106,7 +112,7 @@ def _pickled_state(net: SkorchNet) -> dict[str, object]:
 def _unpickle(net: SkorchNet, state: dict) -> None:
     """Give a net the attributes of a pickled state."""
     attributes = {k: v for k, v in state.items() if k not in (_ON_DEVICE, _NAMED)}
-    vars(net).update(attributes)
+    vars(net).update(without_gone(attributes))
     with keeps_auto(net):
         target = get_map_location(net.device)  # warns where that is a GPU and there is none
         net.device = net._check_device(net.device, target)
@@ -153,6 +159,11 @@ class _Pickler(pickle.Pickler):
         """Take apart a method that was set on an instance: its class has no such name, or another.
 
         One that a class has is found there again, as pickle does.
+
+        Returns
+        -------
+        tuple
+            How to make the method anew; ``NotImplemented`` leaves the value to pickle.
         """
         if not isinstance(value, MethodType) or isinstance(value.__self__, type):
             return NotImplemented

@@ -56,6 +56,11 @@ class SettableNet(NeuralNet):
         the running optimizer and callbacks, so that ``partial_fit`` sees them. A new ``device``
         moves the networks and optimizers there.
 
+        Returns
+        -------
+        object
+            The net itself.
+
         Raises
         ------
         ValueError

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from skgdw._net._placement import keeps_auto
 from skgdw._net._protocol import SkorchNet
 from skgdw._net._schedulers import without_schedulers
-from skgdw._net._versions import VERSION, own_version
+from skgdw._net._versions import VERSION, own_version, without_gone
 
 # What a state of this kind holds at least.
 LAYOUT = frozenset({"params", "fitted"})
@@ -31,6 +31,11 @@ def is_skops_asking() -> bool:
     """Tell whether skops is saving or loading: it asks by the same methods as pickle.
 
     It promises that nothing is unpickled, so it gets, and may hand in, plain containers alone.
+
+    Returns
+    -------
+    bool
+        Whether a frame of skops is among the callers.
     """
     frame = sys._getframe(1)
     while frame is not None:
@@ -77,7 +82,7 @@ def plain_state(net: SkorchNet) -> dict[str, object]:
 
 def restore(net: SkorchNet, state: dict) -> None:
     """Make a net out of its plain state."""
-    type(net).__init__(net, **state["params"])
+    type(net).__init__(net, **without_gone(state["params"]))
     fitted = state["fitted"]
     if fitted is None:
         return

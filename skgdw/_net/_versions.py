@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Collection
 
+from skgdw import _version
 from skgdw._net._protocol import SkorchNet
 from skgdw.exceptions import SavedVersionError
 
@@ -16,9 +17,7 @@ _OLDEST = (0, 1)
 
 def own_version() -> str:
     """Return the version of the package."""
-    from skgdw import __version__  # the package is only half there when this file is imported
-
-    return __version__
+    return _version.__version__
 
 
 def check_saved(state: object, layouts: Collection[frozenset[str]]) -> dict[str, object]:
@@ -30,6 +29,16 @@ def check_saved(state: object, layouts: Collection[frozenset[str]]) -> dict[str,
         What a file held.
     layouts : collection of frozenset of str
         Names of which a state must hold all of one set.
+
+    Returns
+    -------
+    dict of str to object
+        The state, its layout and version known.
+
+    Raises
+    ------
+    SavedVersionError
+        If it is of another layout or version.
     """
     here = own_version()
     if not isinstance(state, dict) or not any(layout <= state.keys() for layout in layouts):
@@ -52,6 +61,15 @@ def check_saved(state: object, layouts: Collection[frozenset[str]]) -> dict[str,
             )
         )
     return {key: value for key, value in state.items() if key != VERSION}
+
+
+# Parameters that older versions had.
+_GONE = ("cuda_graph",)
+
+
+def without_gone(params: dict[str, object]) -> dict[str, object]:
+    """Return parameters, or attributes, without those that only older versions had."""
+    return {name: value for name, value in params.items() if name not in _GONE}
 
 
 def fill_in_parameters(net: SkorchNet) -> None:

@@ -35,6 +35,11 @@ def take_labels(y: Any, indices: IntArray, codes: IntArray, new_codes: IntArray)
 
     `codes` (n,) are the codes of `y`, without gaps. A changed label is copied from the first row
     that has it, so container, dtype and encoding (one-hot, column) survive whatever they are.
+
+    Returns
+    -------
+    container of m labels
+        Of the kind of `y`.
     """
     first_row = np.unique(codes, return_index=True)[1]
     source = np.where(new_codes == codes[indices], indices, first_row[new_codes])

@@ -38,6 +38,11 @@ def as_host_array(data: RowContainer) -> Any:
     return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
 
 
+def as_rows(data: Any) -> Any:
+    """Return `data`, as an array where it can do nothing but become one."""
+    return data if hasattr(data, "__len__") or not hasattr(data, "__array__") else np.asarray(data)
+
+
 def n_rows(data: object, name: str = "X") -> int:
     """Count the rows of `data`."""
     if is_mapping(data):
@@ -47,8 +52,8 @@ def n_rows(data: object, name: str = "X") -> int:
         return int(shape[0])
     if shape is None and hasattr(data, "__len__") and not isinstance(data, (str, bytes)):
         return len(data)
-    if shape is None and hasattr(data, "__array__"):  # it can do nothing but become an array
-        return n_rows(np.asarray(data), name)
+    if shape is None and as_rows(data) is not data:
+        return n_rows(as_rows(data), name)
     raise TypeError(
         f"`{name}` must be an array-like with rows; got {type(data).__name__}; "
         "pass an array, a DataFrame, a sparse matrix, a tensor or a list."
@@ -75,6 +80,7 @@ def check_same_length(
 
 def take_rows(data: Any, indices: IntArray) -> Any:
     """Take the rows `indices` (m,) of `data` in that order, as a new object of its own kind."""
+    data = as_rows(data)
     if is_mapping(data):
         return {name: take_rows(value, indices) for name, value in data.items()}
     if hasattr(data, "iloc"):
@@ -85,8 +91,6 @@ def take_rows(data: Any, indices: IntArray) -> Any:
         return sys.modules["torch.utils.data"].Subset(data, indices.tolist())
     if hasattr(data, "shape"):
         return data[indices]
-    if not hasattr(data, "__getitem__"):
-        return np.asarray(data)[indices]
     rows = [data[i] for i in indices.tolist()]
     return tuple(rows) if isinstance(data, tuple) else rows
 

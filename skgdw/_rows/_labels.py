@@ -31,6 +31,13 @@ def as_labels(y: RowContainer, name: str = "y", *, hint: str = "") -> NDArray[An
     -------
     ndarray of shape (n,)
         Numbers and booleans that came as objects have the dtype that suits them.
+
+    Raises
+    ------
+    ValueError
+        If a row has several labels or none, or numbers that are measured.
+    TypeError
+        If labels are of several kinds, or cannot be sorted.
     """
     labels = _as_array(y, name)
     if labels.ndim == 2 and labels.shape[1] == 1:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
+from typing import cast
 
+from torch import Tensor
+
+from skgdw._feed._dataset import Batch
 from skgdw._feed._feed import Feed
 from skgdw._feed._rounds import Rounds
-from skgdw._intake._check_fit import TrainingData
+from skgdw._intake._hold_out import Rows
 from skgdw._training._parts import Parts, Settings
 from skgdw._training.speed._graph import (
     CudaRecorder,
@@ -36,22 +42,22 @@ class Assembly:
     ----------
     parts : Parts
     settings : Settings
-    rows : TrainingData
-        With meta rows.
     feed : Feed
         Gets the order of memory that suits the module.
     probe : Probe
         Of the module.
     speed : Speed
         What may be done to be faster.
+    first_rows : Batch
+        Training rows to try things on, not placed yet.
     """
 
     parts: Parts
     settings: Settings
-    rows: TrainingData
     feed: Feed
     probe: Probe
     speed: Speed
+    first_rows: Batch
 
     @property
     def _name(self) -> str:
@@ -61,25 +67,29 @@ class Assembly:
     def _is_compiled(self) -> bool:
         return self.probe.stateless.module is not self.parts.module
 
-    def weighted_step(self, meta_rounds: Rounds) -> MetaStep:
+    def weighted_step(self, meta: Rows, meta_rounds: Rounds) -> MetaStep:
         """Return the step, which takes meta batches out of rounds that are not placed yet.
+
+        Returns
+        -------
+        MetaStep
+            Ready to be taken.
 
         Raises
         ------
         CriterionError, ValueError
             If criterion or weighting do not fit the data.
         """
-        parts, settings, meta = self.parts, self.settings, self.rows.meta
-        assert meta is not None  # what a weighted step is for
+        parts, settings, layout = self.parts, self.settings, self.feed.layout
         self._choose_layout()
-        batch = self.feed.first_training_rows(self.rows.train, TRIAL_ROWS)
+        batch = layout(self.first_rows)
         row_loss = make_row_loss(eager(parts.criterion), settings.n_classes)
         self.probe.check_weighting(parts.weighting, row_loss, batch)
         rates = LookAheadRates(self.probe.stateless, parts.optimizer, settings.lookahead_lr)
         passes = Passes(self.probe.stateless, self.probe.stream)
         # The graphs of torch.compile can be walked back only once.
         shares_pass = not self._is_compiled and self.probe.repeats_itself(batch[0])
-        meta_batch = self.feed.first_meta_rows(meta, TRIAL_ROWS)
+        meta_batch = layout(self.feed.first_meta_rows(meta, TRIAL_ROWS))
         jvp = self._choose_jvp(Trial(passes, row_loss, rates, batch, meta_batch, shares_pass))
         return MetaStep(
             infer=self.probe.stateless.precision.wrap(parts.infer),
@@ -88,7 +98,7 @@ class Assembly:
             weighting=parts.weighting,
             weighting_optimizer=parts.weighting_optimizer,
             look_ahead=LookAhead(rates, jvp, shares_pass),
-            meta_batches=map(self.feed.layout, meta_rounds),
+            meta_batches=map(layout, meta_rounds),
             meta_every=settings.meta_every,
             meta_weight=settings.meta_weight,
             min_share=settings.min_gradient_share,
@@ -96,16 +106,17 @@ class Assembly:
 
     def _choose_layout(self) -> None:
         """Find the order of memory that suits the module."""
-        X, _ = self.feed.first_training_rows(self.rows.train, TRIAL_ROWS)
+        X, _ = self.feed.layout(self.first_rows)
         gains = self.speed.channels_last and self.probe.gains_by_channels_last(X)
         self.feed.layout.channels_last = gains
 
     def _choose_jvp(self, trial: Trial) -> Jvp:
         """Choose how J g is computed, and log it once."""
         precision = self.probe.stateless.precision
-        jvp = choose_jvp(self.settings.meta_gradient, trial, self._name, eps=precision.eps)
+        attempt = cast("Callable[[Jvp], Tensor]", cache(trial))
+        jvp = choose_jvp(self.settings.meta_gradient, attempt, self._name, eps=precision.eps)
         if trial.shares_pass and self.speed.recorded:
-            jvp = fastest(jvp, trial, precision.eps)
+            jvp = fastest(jvp, attempt, precision.eps)
         if trial.shares_pass and isinstance(jvp, Difference):
             # Not from a pass in bf16: a difference of short numbers would be noise.
             jvp = replace(jvp, shares_pass=precision.dtype is None)
@@ -121,7 +132,7 @@ class Assembly:
         faults = [] if parts.device.type == "cuda" else [f"the device is {parts.device}"]
         if self._is_compiled:
             faults.append(f"{self._name} is compiled")
-        X, _ = self.feed.first_training_rows(self.rows.train, TRIAL_ROWS)
+        X, _ = self.feed.layout(self.first_rows)
         if self.probe.draws_numbers(X):
             faults.append(f"{self._name} draws random numbers, which passes of one step must share")
         if parts.listeners:

@@ -56,6 +56,11 @@ class FineTuner:
             The learning rate of the training before; `SHARES` of it are compared.
         seed : int
             Of the folds, and of the order of the rows.
+
+        Returns
+        -------
+        float
+            One of `SHARES` times `base_rate`.
         """
         y = torch.cat([y for _, y, _ in self.feed.batches(rows)]).cpu().numpy()
         n_folds = min(FOLDS, int(np.unique(y, return_counts=True)[1].min()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,11 @@ def balanced_accuracy(found: Iterable[Evidence]) -> float:
     ----------
     found : iterable of Evidence
         Of rows whose labels can be trusted.
+
+    Returns
+    -------
+    float
+        Every class counts alike, however many rows it has.
     """
     y, right = [], []
     for evidence in found:
@@ -26,6 +32,14 @@ def balanced_accuracy(found: Iterable[Evidence]) -> float:
     counts = torch.bincount(labels)
     recalls = torch.bincount(labels, hits.to(torch.float64))[counts > 0] / counts[counts > 0]
     return recalls.mean().item()
+
+
+class BestState(TypedDict):
+    """The best epoch so far, as it is saved."""
+
+    score: float
+    epoch: int
+    state: dict[str, Tensor] | None
 
 
 class BestEpoch:
@@ -49,6 +63,14 @@ class BestEpoch:
         if score > self.score:
             self.score, self.epoch = score, epoch
             self.state = {name: value.clone() for name, value in module.state_dict().items()}
+
+    def state_dict(self) -> BestState:
+        """Return it as it is saved."""
+        return BestState(score=self.score, epoch=self.epoch, state=self.state)
+
+    def load_state_dict(self, saved: BestState) -> None:
+        """Go on from what was saved."""
+        self.score, self.epoch, self.state = saved["score"], saved["epoch"], saved["state"]
 
     def restore(self, module: nn.Module) -> None:
         """Give the module the best parameters, if there was an epoch."""

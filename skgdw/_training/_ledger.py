@@ -37,8 +37,8 @@ class Ledger:
 
         self._last_weight, self._last_loss = column(torch.nan), column(torch.nan)
         self._total_weight, self._total_probability = column(0), column(0)
-        self._last_prediction = column(-1, torch.int64)
-        self._times_seen = column(0, torch.int64)
+        self._last_prediction = column(-1, torch.int32)
+        self._times_seen = column(0, torch.int32)
         self._waiting: list[tuple[Evidence, Tensor | None]] = []
         self._n_waiting = 0
 
@@ -69,8 +69,8 @@ class Ledger:
         rows = evidence.rows
         assert rows is not None  # `note` lets no other in
         self._last_loss.index_copy_(0, rows, evidence.losses.to(self._last_loss.dtype))
-        self._last_prediction.index_copy_(0, rows, evidence.prediction)
-        self._times_seen.index_add_(0, rows, torch.ones_like(rows))
+        self._last_prediction.index_copy_(0, rows, evidence.prediction.to(torch.int32))
+        self._times_seen.index_add_(0, rows, torch.ones_like(rows, dtype=torch.int32))
         probability = evidence.given_probability.to(self._total_probability.dtype)
         self._total_probability.index_add_(0, rows, probability)
         if all(weight is not None for weight in weights):
@@ -83,6 +83,11 @@ class Ledger:
 
         Figures of rows that were never seen are NaN, their last prediction is -1; so are weights in
         plain training.
+
+        Returns
+        -------
+        dict of str to Tensor
+            Columns by name.
         """
         self.write()
         seen = self._times_seen

@@ -34,6 +34,8 @@ class Parts:
         Puts module and criterion into training mode, or out of it.
     on_gradients : callable
         Tells the callbacks that the gradients of a batch are there.
+    on_new_rate : callable
+        Tells the schedule that a stage has a rate of its own.
     listeners : list of str
         The callbacks that listen to that.
     device : torch.device
@@ -48,6 +50,7 @@ class Parts:
     loss: Callable[[Output, Tensor, Inputs], Tensor]
     set_training: Callable[[bool], None]
     on_gradients: Callable[[Sequence[object]], None]
+    on_new_rate: Callable[[], None]
     listeners: list[str]
     device: torch.device
 
@@ -64,3 +67,4 @@ class Settings:
     meta_every: int
     meta_weight: float
     min_gradient_share: float
+    judges: bool

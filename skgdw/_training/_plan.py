@@ -57,6 +57,11 @@ def make_plan(
     keep_best : bool
         Whether the best epoch is kept: on the validation rows, or where there are none on the meta
         rows.
+
+    Returns
+    -------
+    list of Stage
+        In the order in which they are run.
     """
     judged_on = rows.meta if fine_tune else (rows.valid or rows.meta) if keep_best else None
     name = "weighted" if is_weighted else "plain"

@@ -41,6 +41,14 @@ class RandomStream:
         for generator, saved in zip(self._generators, state, strict=True):
             generator.set_state(saved)
 
+    def state_dict(self) -> list[Tensor]:
+        """Return the states of the generators; outside of `active`."""
+        return self._state
+
+    def load_state_dict(self, saved: list[Tensor]) -> None:
+        """Go on from saved states; outside of `active`."""
+        self._state = [state.cpu() for state in saved]
+
     @contextmanager
     def active(self) -> Iterator[None]:
         """Draw from the stream inside the block."""

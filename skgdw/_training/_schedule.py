@@ -6,8 +6,10 @@ import sys
 from typing import Any
 
 from skorch.callbacks import LRScheduler
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR
 from torch.optim.lr_scheduler import LRScheduler as TorchScheduler
+from torch.utils.hooks import RemovableHandle
 
 # Where classifiers that were saved before the file moved look for the class.
 sys.modules["skgdw.training._schedule"] = sys.modules[__name__]
@@ -19,6 +21,34 @@ class FitSchedule(LRScheduler):
     skorch's own goes on from the history's last epoch, which ends at zero. Here every ``fit``
     starts the schedule anew, warm or not, and ``partial_fit`` keeps the base rate.
     """
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Make the schedule; a state that is loaded into the optimizer leaves the rates to it.
+
+        A state brings the rate at which it was saved, and schedules go on from the rate they find.
+        """
+        super().on_train_begin(net, **kwargs)
+        groups = [dict(group) for group in net.optimizer_.param_groups]
+
+        def keep_rates(optimizer: Optimizer) -> None:
+            for group, own in zip(optimizer.param_groups, groups, strict=True):
+                group.update({key: own[key] for key in ("lr", "initial_lr") if key in own})
+
+        self._forget()
+        self.handle_ = net.optimizer_.register_load_state_dict_post_hook(keep_rates)
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        """Leave the rates alone from now on."""
+        self._forget()
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """Leave the rates alone from now on."""
+        self._forget()
+
+    def _forget(self) -> None:
+        handle: RemovableHandle | None = self.__dict__.pop("handle_", None)
+        if handle is not None:
+            handle.remove()
 
     def _get_scheduler(self, net: Any, policy: Any, **kwargs: Any) -> TorchScheduler:
         for group in net.optimizer_.param_groups:

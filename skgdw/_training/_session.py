@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, TypedDict
 
 from skorch.history import History
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from skgdw._feed._feed import Feed
 from skgdw._feed._layout import Inputs
-from skgdw._feed._rounds import Rounds
+from skgdw._feed._rounds import Epochs, FeedState, Rounds
 from skgdw._intake._check_fit import TrainingData
 from skgdw._intake._hold_out import Rows
 from skgdw._training._assembly import Assembly
-from skgdw._training._fine_tune import FineTuner
-from skgdw._training._keep_best import BestEpoch, balanced_accuracy
+from skgdw._training._fine_tune import BATCH_ROWS, FineTuner
+from skgdw._training._keep_best import BestEpoch, BestState, balanced_accuracy
 from skgdw._training._ledger import Ledger
 from skgdw._training._metrics import weight_figures
 from skgdw._training._parts import Parts, Settings
 from skgdw._training._plan import Stage
+from skgdw._training._precision import PRECISIONS, Precision
 from skgdw._training._random import RandomStream
 from skgdw._training._survey import Survey
 from skgdw._training.speed._graph import Update
-from skgdw._training.speed._precision import PRECISIONS, Precision
 from skgdw._training.speed._switch import speed_in_use
 from skgdw._training.step._meta_step import MetaStep
 from skgdw._training.step._optimizing import forget_gradients, unfuse_where_incomplete
@@ -33,6 +36,24 @@ from skgdw._training.trial._probe import TRIAL_ROWS, Probe, eager
 from skgdw._training.trial._scaling import fit_input_scaling
 from skgdw._validation import check_batch_statistics
 from skgdw.weighting._row_loss import any_row_loss
+
+
+class SessionState(TypedDict):
+    """A session between two epochs, in what ``torch.save`` keeps and a weights-only load reads."""
+
+    stage: str
+    n_epochs: int
+    parts: dict[str, Any]
+    rates: list[dict[str, float]]
+    stream: list[Tensor]
+    train: FeedState
+    meta: FeedState | None
+    n_steps: int
+    is_recorded: bool
+    is_warm: bool
+    warm_up_left: int
+    ledger: dict[str, Tensor]
+    best: BestState | None
 
 
 class Session:
@@ -82,7 +103,12 @@ class Session:
         )
         self.weighted_step: MetaStep | None = None
         self.meta_rounds: Rounds | None = None
+        self.epochs: Epochs | None = None
+        self.was_stopped = False
         self._update: Update = self._plain_update
+        self._warm_up_left = self.n_epochs = 0
+        self._saved: SessionState | None = None
+        self._rates: list[dict[str, float]] = []
 
     @property
     def is_weighted(self) -> bool:
@@ -95,7 +121,8 @@ class Session:
         """Fit the input scaling and see what the module makes of a few rows."""
         parts, module = self.parts, self.stateless.module
         parts.set_training(True)
-        X, _ = self.feed.first_training_rows(self.rows.train, TRIAL_ROWS)
+        self.first_rows = self.feed.first_training_rows(self.rows.train, TRIAL_ROWS)
+        X, _ = self.feed.layout(self.first_rows)
         with self.stream.active(), self.stream.replay(self.stream.mark()):
             fit_input_scaling(module, self.rows.train.X, X)
         parts.set_training(True)
@@ -109,42 +136,58 @@ class Session:
     # Stages.
 
     @contextmanager
-    def on(self, stage: Stage, seed: int) -> Iterator[None]:
-        """Train on a stage inside the block; its best epoch is kept at the end of it.
+    def on(self, stage: Stage, seed: int, saved: SessionState | None = None) -> Iterator[int]:
+        """Train on a stage inside the block, for the epochs that it yields.
+
+        Its best epoch is kept at the end of the block, where one is looked for.
 
         Parameters
         ----------
         stage : Stage
         seed : int
             Of what the stage draws for itself.
+        saved : SessionState, optional
+            Of this stage, to go on from.
         """
-        self.stage, self.best = stage, BestEpoch() if stage.judged_on is not None else None
+        self.stage, self.n_epochs, self._saved = stage, 0, saved
+        self.best = BestEpoch() if stage.judged_on is not None else None
         self._update = self._plain_update
         if stage.is_weighted and self.rows.meta is not None:
             self.parts.weighting.start(self.rows.n_rows, self.settings.n_classes)
             self._assemble(self.rows.meta)
         groups = self.parts.optimizer.param_groups
-        rates = [{k: v for k, v in group.items() if k in ("lr", "initial_lr")} for group in groups]
+        self._rates = [
+            {k: v for k, v in group.items() if k in ("lr", "initial_lr")} for group in groups
+        ]
+        epochs = stage.epochs
         if stage.fine_tunes:
-            rate = self._choose_rate(stage.rows, seed)
-            self.parts.optimizer.state.clear()
-            for group in groups:
-                group["lr"] = rate
+            if saved is None:
+                rate = self._choose_rate(stage.rows, seed)
+                epochs = stage.epochs if rate else 0  # at no rate BatchNorm would still move
+                self.parts.optimizer.state.clear()
+                for group in groups:
+                    group["lr"] = rate
+            self.parts.on_new_rate()
+        if saved is not None:
+            self.load_state_dict(saved)
+            epochs -= self.n_epochs
         try:
-            yield
+            yield epochs
         finally:
             if self.best is not None:
                 self.best.restore(self.stateless.module)
             if stage.fine_tunes:
-                for group, before in zip(groups, rates, strict=True):
+                for group, before in zip(groups, self._rates, strict=True):
                     group.update(before)
             self.ledger.write()
 
     def _assemble(self, meta: Rows) -> None:
         speed = speed_in_use()
-        assembly = Assembly(self.parts, self.settings, self.rows, self.feed, self.probe, speed)
+        assembly = Assembly(
+            self.parts, self.settings, self.feed, self.probe, speed, self.first_rows
+        )
         self.meta_rounds = self.feed.meta_batches(meta)
-        self.weighted_step = assembly.weighted_step(self.meta_rounds)
+        self.weighted_step = assembly.weighted_step(meta, self.meta_rounds)
         self._update = self._weighted_update
         self.meta_gradient = self.weighted_step.look_ahead.jvp.method
         if speed.cuda_graph:
@@ -160,6 +203,84 @@ class Session:
         )
         with self.stream.active():
             return tuner.choose_rate(rows, self.settings.learning_rate, seed)
+
+    def begin(self, loader: Iterable[Any]) -> Epochs:
+        """Take the loader of the stage's epochs; how long the warm-up is hangs on its length."""
+        self.epochs, stage = Epochs(loader), self.stage
+        share = self.parts.weighting.warm_up
+        if stage is not None and stage.is_weighted and share and not self.parts.weighting.is_warm:
+            if not self._warm_up_left:
+                n_steps = len(self.epochs) * stage.epochs
+                self._warm_up_left = max(round(share * n_steps), 1)
+            self._weighted, self._update = self._update, self._warming_update
+        if self._saved is not None:
+            self.epochs.load_state_dict(self._saved["train"])
+            self._saved = None
+        return self.epochs
+
+    def fine_tuning_loader(self, seed: int) -> Iterable[Any]:
+        """Return the loader of a stage that fine-tunes."""
+        assert self.stage is not None  # which says the rows
+        return self.feed.shuffled(self.stage.rows, BATCH_ROWS, seed)
+
+    # Saving.
+
+    def _saved_parts(self) -> dict[str, nn.Module | Optimizer]:
+        parts = self.parts
+        found: dict[str, nn.Module | Optimizer | None] = {
+            "module": self.stateless.module,
+            "criterion": eager(parts.criterion),
+            "weighting": parts.weighting,
+            "optimizer": parts.optimizer,
+            "weighting_optimizer": parts.weighting_optimizer,
+        }
+        return {
+            name: part
+            for name, part in found.items()
+            if part is not None and hasattr(part, "state_dict")
+        }
+
+    def state_dict(self) -> SessionState:
+        """Return the state between two epochs of a stage."""
+        stage, epochs, step = self.stage, self.epochs, self.weighted_step
+        if stage is None or epochs is None:
+            raise RuntimeError("A session has a state between the epochs of a stage; none began.")
+        return SessionState(
+            stage=stage.name,
+            n_epochs=self.n_epochs,
+            parts={name: part.state_dict() for name, part in self._saved_parts().items()},
+            rates=self._rates,
+            stream=self.stream.state_dict(),
+            train=epochs.state_dict(),
+            meta=None if self.meta_rounds is None else self.meta_rounds.state_dict(),
+            n_steps=0 if step is None else step.count,
+            is_recorded=step is not None and step.look_ahead.is_recorded,
+            is_warm=self.parts.weighting.is_warm,
+            warm_up_left=self._warm_up_left,
+            ledger=self.ledger.state_dict(),
+            best=None if self.best is None else self.best.state_dict(),
+        )
+
+    def load_state_dict(self, saved: SessionState) -> None:
+        """Go on from a saved state of this stage; the order of the rows follows with the loader."""
+        for name, part in self._saved_parts().items():
+            part.load_state_dict(saved["parts"][name])
+        rates = saved["parts"]["optimizer"]["param_groups"]
+        for group, before in zip(self.parts.optimizer.param_groups, rates, strict=True):
+            group.update({k: v for k, v in before.items() if k in ("lr", "initial_lr")})
+        self.n_epochs, self._rates = saved["n_epochs"], saved["rates"]
+        self.parts.weighting.is_warm = saved["is_warm"]
+        self._warm_up_left = saved["warm_up_left"]
+        if self.meta_rounds is not None and saved["meta"] is not None:
+            self.meta_rounds.load_state_dict(saved["meta"])
+        if self.weighted_step is not None:
+            self.weighted_step.count = saved["n_steps"]
+            if not saved["is_recorded"]:
+                self.weighted_step.look_ahead.leave_recorded()
+        self.ledger.load_state_dict(saved["ledger"])
+        if self.best is not None and saved["best"] is not None:
+            self.best.load_state_dict(saved["best"])
+        self.stream.load_state_dict(saved["stream"])
 
     # Steps.
 
@@ -197,6 +318,17 @@ class Session:
         forget_gradients(self.parts.optimizer)
         return self._finish(self.weighted_step(X, y, rows), batch)
 
+    def _warming_update(
+        self, X: Inputs, y: Tensor, rows: Tensor | None, batch: Sequence[object]
+    ) -> StepResult:
+        result = self._plain_update(X, y, rows, batch)
+        self._warm_up_left -= 1
+        if not self._warm_up_left:
+            self.parts.weighting.is_warm = True
+            self.parts.weighting.on_warm_up_end(self.survey)
+            self._update = self._weighted
+        return result
+
     def _finish(self, result: StepResult, batch: Sequence[object]) -> StepResult:
         self.parts.on_gradients(batch)
         unfuse_where_incomplete(self.parts.optimizer)
@@ -206,12 +338,15 @@ class Session:
     def end_epoch(self, history: History) -> None:
         """Close an epoch of training: the ledger is written, the best epoch judged."""
         self.ledger.write()
+        self.n_epochs += 1
         stage = self.stage
         if stage is None:
             return
-        if stage.is_weighted:
+        if stage.is_weighted and not self._warm_up_left:
             self.parts.weighting.on_epoch_end(self.survey)
+        score = math.nan
         if self.best is not None and stage.judged_on is not None:
             score = balanced_accuracy(self.survey.of(stage.judged_on))
-            history.record("judged", score)
             self.best.hear(self.stateless.module, score, len(history))
+        if self.settings.judges:  # in stages without, too: the log is a table
+            history.record("keep_best_score", score)

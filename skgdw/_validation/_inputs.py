@@ -36,6 +36,11 @@ def check_X(
         Of the array; others become the first.
     reset : bool
         Whether X defines the features, or has to agree with them.
+
+    Returns
+    -------
+    ndarray of shape (n, d) or (n, ...)
+        Finite numbers of such a dtype.
     """
     options = {"dtype": dtype, "allow_nd": True, "order": "C"}
     rows = as_dense(X, "X")

@@ -31,6 +31,11 @@ def check_labels(
         What `fit` calls it.
     hint : str
         What to do about several columns of labels.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Labels of one kind, none missing.
     """
     given = check_given(y, name)
     labels = as_labels(given, name, hint=hint)

@@ -48,6 +48,11 @@ def check_arguments(part: str, factory: object, names: Iterable[str], filled_in:
         Without the prefix.
     filled_in : set of str
         Arguments that the user cannot set.
+
+    Raises
+    ------
+    ValueError
+        If there are others; all are named, with what was probably meant.
     """
     if fault := _argument_fault(part, factory, names, filled_in):
         raise ValueError(fault)
@@ -61,6 +66,11 @@ def check_names(net: NeuralNet, prefixes: set[str]) -> None:
     net : skorch net
     prefixes : set of str
         What may stand before a double underscore.
+
+    Raises
+    ------
+    ValueError
+        If there are others; all are named, with what was probably meant.
     """
     unknown = [name for name in sorted(net._params_to_validate) if not _is_known(name, prefixes)]
     if unknown:

@@ -16,6 +16,16 @@ def first_output(output: object) -> Tensor:
     ----------
     output : Tensor, or tuple or list that begins with one
         Whatever else a module returns is handed on, to be refused where logits are checked.
+
+    Returns
+    -------
+    Tensor
+        The logits.
+
+    Raises
+    ------
+    ModuleOutputError
+        If the output has them as an attribute.
     """
     first = output[0] if isinstance(output, (tuple, list)) and output else output
     if not isinstance(first, Tensor) and hasattr(output, "logits"):

@@ -84,6 +84,11 @@ def check_parameters(estimator: BaseEstimator, choices: Mapping[str, Collection[
     estimator : GDWClassifier
     choices : mapping of str to collection
         Parameter names with their allowed values.
+
+    Raises
+    ------
+    ValueError
+        If any breaks its rule; all that do are named.
     """
     rules = [
         *(Rule(name, f"one of {list(few)}", _is_among(few)) for name, few in choices.items()),

@@ -67,6 +67,16 @@ def check_pair(
     """Return a pair out of its 1-tuples, None where there is none; a half is refused.
 
     A Dataset may come alone: it holds labels.
+
+    Returns
+    -------
+    GivenPair or None
+        The two, and whether they came bare.
+
+    Raises
+    ------
+    ValueError
+        If one of the two is missing, or a tuple holds more than one.
     """
     if X is None and y is None:
         return None

@@ -19,6 +19,11 @@ def check_weighting(weighting: Weighting, evidence: Evidence) -> None:
     weighting : Weighting
     evidence : Evidence
         Of rows whose places are not known.
+
+    Raises
+    ------
+    ValueError
+        If its weights, or what it sends back, are of another shape or do not balance.
     """
     if isinstance(weighting, NetworkWeighting):
         weights = weighting.weight_net(evidence.losses)

@@ -14,9 +14,12 @@ from skgdw._rows import (
     BoolArray,
     IntArray,
     RowContainer,
+    as_rows,
     check_mask,
     check_same_length,
     encode_labels,
+    is_dataset,
+    is_mapping,
     local_random_state,
     take_labels,
     take_rows,
@@ -206,6 +209,9 @@ def _mask_of(meta_mask: RowContainer | None, n: int) -> BoolArray:
 
 
 def _is_table(X: RowContainer) -> bool:
+    X = as_rows(X)
+    if is_mapping(X) or is_dataset(X):
+        return False
     n_dims = getattr(X, "ndim", None)
     if n_dims is None:  # a sequence: its first row tells
         row = X[0]

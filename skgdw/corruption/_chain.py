@@ -68,6 +68,16 @@ def carry(params: Mapping[str, Any], origin: IntArray, n: int) -> dict[str, Any]
     """Return the fit parameters `params` with those that have an entry for each row taken along.
 
     `n` is the number of rows before corruption, `origin` (m,) says where those after it come from.
+
+    Returns
+    -------
+    dict of str to object
+        Of the rows after corruption.
+
+    Raises
+    ------
+    ValueError
+        If rows of unknown origin would need an entry.
     """
     carried = dict(params)
     is_known = origin != UNKNOWN

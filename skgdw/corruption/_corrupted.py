@@ -23,6 +23,7 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 from skgdw._rows import (
     IntArray,
     RowContainer,
+    as_rows,
     check_mask,
     check_same_length,
     local_random_state,
@@ -97,8 +98,7 @@ class CorruptedClassifier(ClassifierMixin, MetaEstimatorMixin, SamplerParams):
 
     Notes
     -----
-    There is no ``partial_fit``: batches corrupted one by one are not a corrupted whole, neither in
-    their rates nor in their class sizes.
+    There is no ``partial_fit``: batches corrupted one by one are not a corrupted whole.
 
     Under metadata routing the parameters of `fit` go where they are requested; ``meta_mask`` is
     requested by default. Without, all are handed to the estimator's `fit`.
@@ -189,7 +189,7 @@ class CorruptedClassifier(ClassifierMixin, MetaEstimatorMixin, SamplerParams):
         """
         _check_estimator(self.estimator)
         samplers = check_samplers(self.corruption)
-        X, y = _as_rows(X), _as_rows(y)
+        X, y = as_rows(X), as_rows(y)
         n = n_rows(X) if y is None else check_same_length(X, y)
         params = self._params_of_estimator(meta_mask, fit_params)
         mask = np.zeros(n, dtype=bool)
@@ -318,11 +318,6 @@ def _check_estimator(estimator: BaseEstimator) -> None:
             f"`estimator` must be an instance of a classifier with fit; got {estimator!r}; "
             "pass for instance GDWClassifier()."
         )
-
-
-def _as_rows(data: RowContainer) -> Any:
-    """Return `data`, as an array where it can do nothing but become one."""
-    return data if hasattr(data, "__len__") or not hasattr(data, "__array__") else np.asarray(data)
 
 
 def _check_pipeline(estimator: BaseEstimator) -> None:

@@ -14,6 +14,11 @@ def put_back(
 
     `taken` (m,) counts the unmarked rows alone and `new_codes` (m,) are theirs; `codes` and `mask`
     (n,) are of all rows. Rows come back in the order of the input.
+
+    Returns
+    -------
+    indices, codes : ndarray of shape (m + number of marked rows,)
+        Row numbers in the input, ascending, and the class codes of these rows.
     """
     marked = np.flatnonzero(mask)
     indices = np.concatenate([np.flatnonzero(~mask)[taken], marked])

@@ -21,6 +21,11 @@ def largest_remainder(
     """Round `shares` (c,) up or down to integers that sum to `total`.
 
     Those of the largest remainder, to which `owed` (c,) is added, go up; equal ones by `tie_order`.
+
+    Returns
+    -------
+    ndarray of shape (c,)
+        Integers that sum to `total`.
     """
     # 0.29 * 100 must count as 29, and equal remainders must compare as equal.
     shares = np.round(shares, 9)
@@ -37,5 +42,10 @@ def changes_by_class(shares: FloatArray, tie_order: IntArray) -> IntArray:
     """Return how many rows of each class change, `shares` (c,) being the expected numbers.
 
     Rounded as a whole, half up, and then by class: small classes get their part too.
+
+    Returns
+    -------
+    ndarray of shape (c,)
+        Numbers of rows.
     """
     return largest_remainder(shares, int(round_half_up(shares.sum(keepdims=True))[0]), tie_order)

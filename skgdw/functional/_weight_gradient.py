@@ -216,6 +216,11 @@ def _check_twice_differentiable(gradients: Sequence[Tensor]) -> None:
 
     torch raises for them only on the way to a tensor that they lead to, and theirs leads nowhere:
     asked for the gradient by the weights, it would leave out their share in silence.
+
+    Raises
+    ------
+    RuntimeError
+        If there is one; its name is told.
     """
     ready = [gradient.grad_fn for gradient in gradients]
     seen = set()

@@ -55,6 +55,8 @@ class Weighting(nn.Module):
         Whether it learns from a meta set at all. Where not, none is taken out of the training rows.
     warm_up : float
         Share of a fit's steps, in [0, 1), that are plain training before the first weighted one.
+    is_warm : bool
+        Whether the warm-up is over; ``partial_fit`` goes on without another.
 
     Examples
     --------
@@ -76,6 +78,7 @@ class Weighting(nn.Module):
 
     uses_meta: ClassVar[bool] = True
     warm_up: float = 0.0
+    is_warm: bool = False
 
     def start(self, n_rows: int, n_classes: int) -> None:
         """Make ready for a call of ``fit`` or ``partial_fit``; row memory is made here.
@@ -91,6 +94,11 @@ class Weighting(nn.Module):
         """Return the parameter groups of the optimizer; by default one, of all parameters.
 
         A group may set the optimizer's options for itself, such as ``lr``.
+
+        Returns
+        -------
+        iterable of dict
+            As torch's optimizers take them.
         """
         return [{"params": list(self.parameters())}]
 
@@ -135,6 +143,11 @@ class Weighting(nn.Module):
         """Return the second weights; by default those of the updated parameters.
 
         Called without gradients. `weight` is what `forward` returned before the update.
+
+        Returns
+        -------
+        Tensor of shape (n, c) or (n, 1)
+            What `pull` is then asked with.
         """
         refined: Tensor = self(evidence)
         return refined
@@ -144,6 +157,11 @@ class Weighting(nn.Module):
 
         Override it to send back something else than weighted logit gradients; rows of the result
         must sum to zero.
+
+        Returns
+        -------
+        Pull
+            The gradient by the logits, and the weights it stands for.
         """
         logit_grad = evidence.logit_grad
         weight = zero_mean(weight.expand_as(logit_grad), logit_grad, evidence.y)

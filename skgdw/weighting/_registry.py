@@ -53,6 +53,11 @@ def make_weighting(
     offered : mapping of str to object
         What the classifier has to offer, such as ``meta_lr`` and ``weight_net``: a weighting gets
         those of them that its constructor names.
+
+    Returns
+    -------
+    Weighting
+        One of its own for every fit.
     """
     if isinstance(weighting, Weighting) and not given:
         return copy.deepcopy(weighting)

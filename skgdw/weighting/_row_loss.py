@@ -128,6 +128,11 @@ def any_row_loss(criterion: nn.Module, n_classes: int) -> RowLoss:
 def make_row_loss(criterion: nn.Module, n_classes: int) -> RowLoss:
     """Return the row loss of a criterion, or refuse it.
 
+    Returns
+    -------
+    RowLoss
+        The criterion's view of single rows.
+
     Raises
     ------
     CriterionError

@@ -74,7 +74,7 @@ def test_steps_are_named_cloned_and_cached(tmp_path):
     pipe = make_meta_pipeline(StandardScaler(), Watch(), memory=str(tmp_path), verbose=False)
     assert isinstance(clone(pipe), MetaPipeline)
     assert [name for name, _ in pipe.steps] == ["standardscaler", "watch"]
-    assert clone(pipe).get_params()["transform_input"] == ("X_meta",)
+    assert clone(pipe).get_params()["transform_input"] == ("X_meta", "X_val")
     assert clone(pipe).get_params()["memory"] == str(tmp_path)
 
 
@@ -130,7 +130,7 @@ def test_the_default_survives_copies_and_slices():
     pipe = built().fit(X, Y, **META)
     copies = pipe, clone(pipe), pickle.loads(pickle.dumps(pipe)), pipe[:-1], pipe[1:]
     assert all(type(copy) is MetaPipeline for copy in copies)
-    assert [copy.get_params()["transform_input"] for copy in copies] == [("X_meta",)] * 5
+    assert [copy.get_params()["transform_input"] for copy in copies] == [("X_meta", "X_val")] * 5
     assert "transform_input" not in repr(pipe)
     assert "transform_input=None" in repr(built(transform_input=None))
 

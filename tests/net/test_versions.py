@@ -78,7 +78,7 @@ def test_later_versions_load_and_fill_in_what_is_new(here, keep, monkeypatch):
     net = quick(meta_lr=0.5).fit(*DATA)
     state = net.__getstate__()
     del state["meta_every"], state["warm_start"]
-    monkeypatch.setattr("skgdw.__version__", here)
+    monkeypatch.setattr("skgdw._version.__version__", here)
     again = loaded_from(state)
     assert (again.meta_every, again.warm_start, again.meta_lr) == (1, False, 0.5)
     assert again.get_params().keys() == net.get_params().keys()
@@ -97,9 +97,9 @@ def test_later_versions_load_and_fill_in_what_is_new(here, keep, monkeypatch):
 @pytest.mark.parametrize("kind", ["pickle", "skops"])
 def test_other_versions_are_refused_in_words(written, here, said, kind, monkeypatch):
     net = quick().fit(*DATA)
-    monkeypatch.setattr("skgdw.__version__", written)
+    monkeypatch.setattr("skgdw._version.__version__", written)
     file = {"pickle": pickle, "skops": skops.io}[kind].dumps(net)
-    monkeypatch.setattr("skgdw.__version__", here)
+    monkeypatch.setattr("skgdw._version.__version__", here)
     load = {"pickle": pickle.loads, "skops": partial(skops.io.loads, trusted=sorted(TYPES_OF_NET))}
     with pytest.raises(SavedVersionError, match=said):
         load[kind](file)

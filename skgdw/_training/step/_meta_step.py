@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from skgdw._feed._layout import Inputs
-from skgdw._training.step._jvp import Jvp
+from skgdw._training.step._jvp import Jvp, Recorded
 from skgdw._training.step._optimizing import forget_gradients
 from skgdw._training.step._passes import Passes, TrainingPass
 from skgdw._training.step._plain_step import StepResult
@@ -39,6 +39,16 @@ class LookAhead:
     rates: LookAheadRates
     jvp: Jvp
     shares_pass: bool = True
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether J g goes along recorded graphs."""
+        return isinstance(self.jvp, Recorded) and self.jvp.is_on
+
+    def leave_recorded(self) -> None:
+        """Go by dual numbers from now on, where recorded graphs were followed."""
+        if isinstance(self.jvp, Recorded):
+            self.jvp.is_on = False
 
     def __call__(
         self, batch: TrainingPass, evidence: Evidence, pull: Tensor, meta: tuple[Inputs, Tensor]

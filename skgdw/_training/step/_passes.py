@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from skgdw._feed._layout import Inputs
+from skgdw._training._precision import Precision
 from skgdw._training._random import RandomStream, StillStream
-from skgdw._training.speed._precision import Precision
 from skgdw._training.step._stateless import State, Stateless
 
 
@@ -96,6 +96,11 @@ class TrainingPass:
 
         Parameters that grow by a little twice must change the logits twice alike; a module that
         rounds to single precision somewhere inside changes them by steps.
+
+        Raises
+        ------
+        RuntimeError
+            Says which of the two it is.
         """
         own = self.passes.stateless.parameters
         with torch.no_grad():

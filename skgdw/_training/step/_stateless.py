@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from torch import Tensor, nn
 
 from skgdw._feed._layout import Inputs
-from skgdw._training.speed._precision import Precision
+from skgdw._training._precision import Precision
 from skgdw._validation._outputs import first_output
 
 State = Mapping[str, Tensor]
@@ -116,9 +116,18 @@ class Stateless:
         X : Tensor, or mapping of str to Tensor for keyword arguments
         precision : Precision, optional
             In place of its own.
+
+        Returns
+        -------
+        Tensor of shape (n, c)
+            The first output, where there are several.
         """
         precision = self.precision if precision is None else precision
-        with self._holding(state), precision.context():
-            output = self.module(**X) if isinstance(X, Mapping) else self.module(X)
+        with self._holding(state):
+            if precision.dtype is None:  # spared the contexts: on small modules they tell
+                output = self.module(**X) if isinstance(X, Mapping) else self.module(X)
+                return output if isinstance(output, Tensor) else first_output(output)
+            with precision.context():
+                output = self.module(**X) if isinstance(X, Mapping) else self.module(X)
         logits: Tensor = precision.widen(first_output(output))
         return logits

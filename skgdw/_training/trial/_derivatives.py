@@ -66,6 +66,16 @@ def choose_jvp(
         What messages call the network.
     eps : float, optional
         Relative rounding error of the module's passes, where not that of the result's dtype.
+
+    Returns
+    -------
+    Jvp
+        The requested way, or the next one that works.
+
+    Raises
+    ------
+    RuntimeError
+        If none works.
     """
     refusals: list[str] = []
     ways = [make() for make in _FALLBACKS[requested]]
@@ -136,6 +146,11 @@ def fastest(chosen: Jvp, attempt: Callable[[Jvp], Tensor], eps: float | None = N
         As in `choose_jvp`.
     eps : float, optional
         Relative rounding error of the module's passes.
+
+    Returns
+    -------
+    Jvp
+        The faster way, or `chosen` itself.
     """
     if not isinstance(chosen, DualNumbers):
         return chosen

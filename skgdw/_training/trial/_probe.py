@@ -51,6 +51,11 @@ class Probe:
 
         Convolutions run a good deal faster then; the numbers are the same but for rounding. A
         module that asks for a `view` of the other order raises, and gets the other order.
+
+        Returns
+        -------
+        bool
+            False where that would not be faster, or does not work.
         """
         if not isinstance(X, Tensor) or X.ndim != 4 or X.device.type != "cpu":
             return False

@@ -42,6 +42,16 @@ def attribute(of: object, name: str) -> Saved:
     """Return an attribute whose name is torch's own affair, and may be another in another version.
 
     That torch lacks it says that a rule is not for this torch. No other error says so.
+
+    Returns
+    -------
+    object
+        Its value.
+
+    Raises
+    ------
+    NotCovered
+        If this torch has nothing of that name.
     """
     try:
         return getattr(of, name)
@@ -60,6 +70,16 @@ def kept(node: Node, name: str) -> Tensor:
 
     One behind a hook is refused before it is asked for: the hook of a checkpoint would run a part
     of the module again for it, once for every tensor.
+
+    Returns
+    -------
+    Tensor
+        As the forward pass kept it.
+
+    Raises
+    ------
+    NotCovered
+        If it lies behind a hook, or this torch calls it otherwise.
     """
     if attribute(attribute(node, f"_raw_saved_{name}"), "unpack_hook") is not None:
         raise NotCovered(f"`{name}` of {node.name()}, kept by saved-tensor hooks")
@@ -86,6 +106,11 @@ def backward(node: Node, cotangent: Tensor) -> Tensor:
     """Run the node's own backward and return the gradient by its first input.
 
     Called like this a node computes and no more: hooks and accumulation are the engine's.
+
+    Returns
+    -------
+    Tensor
+        Of the shape of that input.
     """
     gradients = cast("Callable[[Tensor], Tensor | tuple[Tensor, ...]]", node)(cotangent)
     return gradients[0] if isinstance(gradients, tuple) else gradients

@@ -26,6 +26,11 @@ def _entrywise(name: str) -> Rule:
 
     The Jacobian is diagonal then, its own transpose, so that the product with the transpose, which
     is all that a backward computes, is the product with it. This holds for a ReLU and for dropout.
+
+    Returns
+    -------
+    Rule
+        From the tangent of the input of that name to that of the output.
     """
 
     def rule(node: Node, tangents: Tangents) -> Tensor:

@@ -107,6 +107,16 @@ def _plan(last: Node, known: dict[Node, Tensor], starts: Mapping[int, Tensor]) -
         Tangents where the graph goes on before the parameters; gets those of the leaves.
     starts : mapping of int to Tensor
         Tangents by the identity of the parameter.
+
+    Returns
+    -------
+    list of _Step
+        What to do at each node, in order.
+
+    Raises
+    ------
+    NotCovered
+        If there is no rule for one of the nodes.
     """
     plan: list[_Step] = []
     offences: list[str] = []
@@ -141,6 +151,13 @@ def _inputs_first(last: Node, known: set[Node]) -> Iterator[tuple[Node, _Before]
     A depth-first search with a stack of its own, since a deep network is deeper than Python's: a
     node is put back below its inputs when it is met, and yielded when they have been. Inputs in
     front of the nodes known to begin with are left out.
+
+    Yields
+    ------
+    node : Node
+        Each once, the last at the end.
+    before : sequence of (Node or None, int)
+        What leads to it.
     """
     # Also keeps Python's objects of the nodes alive: torch makes a new one, equal to none before,
     # for a node that has lost its own, and the search would go through the node again.

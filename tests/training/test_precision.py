@@ -8,7 +8,7 @@ from torch import nn
 
 from classifier_cases import DropoutNet, Net, blobs, quick, weights
 from skgdw import GDWClassifier
-from skgdw._training.speed._precision import Precision
+from skgdw._training._precision import Precision
 from skgdw._training.step._stateless import Stateless
 from skgdw.corruption import LabelNoise
 from skgdw.exceptions import MetaGradientFallbackWarning

@@ -1,0 +1,148 @@
+"""What skorch has built: the module, the weighting, criterion and optimizers, the callbacks."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from skorch.callbacks import EpochTimer, LRScheduler, PassthroughScoring, PrintLog
+from skorch.callbacks.scoring import EpochScoring
+from torch import Tensor
+from torch.optim import SGD, Adam
+from torch.optim.lr_scheduler import CosineAnnealingLR
+
+from skgdw._intake._check_fit import TrainingData
+from skgdw._net._auto_module import make_auto_module, shape_of_rows
+from skgdw._net._optimizers import make_optimizer
+from skgdw._net._sklearn_net import SklearnNet
+from skgdw._training._random import RandomStream
+from skgdw._training._schedule import FitSchedule
+from skgdw._training.speed._switch import speed_in_use
+from skgdw._training.trial._probe import eager
+from skgdw._validation import check_auto_module, check_reduction
+from skgdw.modules import MLP
+from skgdw.weighting._registry import arguments_of, make_weighting, weighting_class
+
+# SGD's settings: the paper's for image networks. Under them an MLP hardly learns classes of a few
+# rows among thousands, all the less as weights below one shorten its steps and leave the decay.
+_IMAGES = {"momentum": 0.9, "weight_decay": 5e-4}
+_TABLES = {"momentum": 0.93, "weight_decay": 1e-5}
+
+# Where calls are what costs, as on small networks, all of an optimizer's step in one.
+_ONE_KERNEL = {"fused": True}
+
+
+def _is_schedule(callback: Any) -> bool:
+    named = callback[1] if isinstance(callback, tuple) else callback
+    return isinstance(named, LRScheduler) or named is LRScheduler
+
+
+class BuiltNet(SklearnNet):
+    """A net with a weighting beside its module, built by skorch's life cycle."""
+
+    # What a call of fit works on, while it runs.
+    _data: TrainingData | None = None
+
+    def _prefixes(self) -> set[str]:
+        return super()._prefixes() | {"weighting", "weight_net", "weight_net_optimizer"}
+
+    @property
+    def _default_callbacks(self) -> list[tuple[str, Any]]:
+        given = self.callbacks if isinstance(self.callbacks, list) else []
+        is_given = any(map(_is_schedule, given))  # two schedules would multiply
+        schedule = None if is_given else FitSchedule(CosineAnnealingLR)
+        return [
+            ("epoch_timer", EpochTimer()),
+            ("train_loss", PassthroughScoring("train_loss", on_train=True)),
+            ("valid_loss", PassthroughScoring("valid_loss")),
+            ("valid_acc", EpochScoring("accuracy", name="valid_acc", lower_is_better=False)),
+            ("lr_schedule", schedule),
+            ("print_log", PrintLog(keys_ignored=None if self.fine_tune else "stage")),
+        ]
+
+    def initialize_module(self) -> BuiltNet:
+        """Build ``module_``, ``weight_net_`` and ``weighting_``."""
+        with RandomStream(self._seed(), torch.device("cpu")).active():
+            kwargs = self.get_params_for("module")
+            if isinstance(self.module, str):
+                data = self._data
+                if data is not None:
+                    self._row_shape = shape_of_rows(data.train.X)
+                check_auto_module(self.module, is_fitting=bool(self._row_shape))
+                n_classes = len(self.classes_inferred_)
+                self.module_ = make_auto_module(self._row_shape, n_classes, **kwargs)
+                if data is not None:
+                    self.module_.fit_scaling(data.train.X)
+            else:
+                module = self.initialized_instance(self.module, kwargs)
+                # A copy: the caller's instance is not trained, and a refit starts afresh.
+                self.module_ = copy.deepcopy(module) if module is self.module else module
+            self._initialize_weight_net()
+            self._initialize_weighting()
+        return self
+
+    def _initialize_weight_net(self) -> None:
+        kwargs = self.get_params_for("weight_net")
+        weight_net = copy.deepcopy(self.initialized_instance(self.weight_net, kwargs))
+        self.weight_net_ = weight_net.to(self._module_dtype())
+
+    def _initialize_weighting(self) -> None:
+        offered = {
+            "weight_net": self.weight_net_,
+            "meta_lr": self.meta_lr,
+            "weight_clip": self.weight_clip,
+        }
+        weighting = make_weighting(self.weighting, self.get_params_for("weighting"), offered)
+        self.weighting_ = weighting.to(self._module_dtype())
+
+    def __setstate__(self, state: object) -> None:
+        """Restore; nets saved before weightings were modules get theirs."""
+        super().__setstate__(state)
+        if hasattr(self, "weight_net_") and not hasattr(self, "weighting_"):
+            with self._current_init_context("module"):
+                self._initialize_weighting()
+
+    def initialize_criterion(self) -> BuiltNet:
+        """Build ``criterion_``, a copy where an instance is given."""
+        criterion = self.initialized_instance(self.criterion, self.get_params_for("criterion"))
+        check_reduction(criterion)
+        self.criterion_ = copy.deepcopy(criterion) if criterion is self.criterion else criterion
+        return self
+
+    def get_all_learnable_params(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield what ``optimizer_`` trains: everything but the weighting."""
+        parts = (self.weight_net_, self.weighting_)
+        own = {id(p) for part in parts for p in part.parameters()}
+        for name, parameter in super().get_all_learnable_params():
+            if id(parameter) not in own:
+                yield name, parameter
+
+    def initialize_optimizer(self, triggered_directly: Any = None) -> BuiltNet:
+        """Build ``optimizer_`` and ``weight_net_optimizer_``."""
+        args, kwargs = self.get_params_for_optimizer("optimizer", self.get_all_learnable_params())
+        if self.optimizer is SGD:
+            own = _TABLES if isinstance(eager(self.module_), MLP) else _IMAGES
+            kwargs = {**own, **(_ONE_KERNEL if self._may_fuse(kwargs) else {}), **kwargs}
+        self.optimizer_ = make_optimizer("optimizer", self.optimizer, args, kwargs)
+        args, kwargs = self.get_params_for_optimizer(
+            "weight_net_optimizer", self.weight_net_.named_parameters()
+        )
+        if "weight_net" not in arguments_of(self.weighting):
+            groups = [group for group in self.weighting_.parameter_groups() if group["params"]]
+            args = (groups or args[0],)
+        # Where none is set skorch would take the classifier's learning rate.
+        kwargs["lr"] = self.get_params_for("weight_net_optimizer").get("lr", 1e-3)
+        if self.weight_net_optimizer is Adam:
+            own = {"weight_decay": 1e-4}
+            kwargs = {**own, **(_ONE_KERNEL if self._may_fuse(kwargs) else {}), **kwargs}
+        self.weight_net_optimizer_ = make_optimizer(
+            "weight_net_optimizer", self.weight_net_optimizer, args, kwargs
+        )
+        return self
+
+    def _may_fuse(self, options: dict[str, Any]) -> bool:
+        # Not in plain training, which is to give what skorch gives to the last bit.
+        is_weighted = weighting_class(self.weighting).uses_meta and speed_in_use().fused
+        return is_weighted and not {"foreach", "fused", "differentiable"} & options.keys()

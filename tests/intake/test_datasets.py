@@ -1,0 +1,109 @@
+"""Labels inside a Dataset are encoded by `classes`, or refused."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.model_selection import GridSearchCV
+from skorch.helper import SliceDataset
+from torch.utils.data import TensorDataset
+
+from classifier_cases import Rows, blobs, quick, weights
+from skgdw._intake._datasets import labels_inside, with_codes
+
+X, Y, X_META, Y_META = blobs()
+X32, X_META32 = X.astype(np.float32), X_META.astype(np.float32)
+NUMBERS, NAMES = np.array([1, 2, 3]), np.array(["ash", "elm", "oak"])
+
+
+class Labelled(Rows):
+    """A Dataset that gives labels as they are, not as codes."""
+
+    def __getitem__(self, i):
+        return self.rows[i], self.codes[i]
+
+
+def tensors(rows, labels):
+    return TensorDataset(torch.tensor(rows), torch.tensor(labels))
+
+
+def trained(**params):
+    return quick(max_epochs=12, batch_size=12, **params)
+
+
+@pytest.mark.parametrize("n_present", [2, 3])
+@pytest.mark.parametrize(("classes", "kind"), [(NUMBERS, tensors), (NAMES, Labelled)])
+def test_labels_are_encoded_by_classes(classes, kind, n_present):
+    few, few_meta = np.less(Y, n_present), np.less(Y_META, n_present)
+    net = trained(classes=classes)
+    net.fit(
+        kind(X32[few], classes[Y[few]]), None,
+        kind(X_META32[few_meta], classes[Y_META[few_meta]]), classes[Y_META[few_meta]],
+    )  # fmt: skip
+    assert net.score(X[few], classes[Y[few]]) > 0.9
+    assert np.array_equal(net.classes_, classes)
+
+
+def test_the_same_as_labels_beside_the_dataset():
+    inside, beside = quick(classes=NUMBERS), quick(classes=NUMBERS)
+    inside.fit(tensors(X32, NUMBERS[Y]), None, tensors(X_META32, NUMBERS[Y_META]))
+    beside.fit(tensors(X32, Y), NUMBERS[Y], tensors(X_META32, Y_META), NUMBERS[Y_META])
+    assert np.array_equal(weights(inside), weights(beside))
+
+
+@pytest.mark.parametrize("classes", [[0, 1, 2], NAMES])
+def test_codes_stay_where_they_cannot_be_labels(classes):
+    net = trained(classes=classes).fit(tensors(X32, Y), None, tensors(X_META32, Y_META))
+    assert net.score(X, np.asarray(classes)[Y]) > 0.9
+
+
+def test_a_label_that_is_no_class_is_refused():
+    words = (
+        r"`classes` must hold every label that the Dataset holds; got \[1, 2, 3\], and the label 0 "
+        r"in row \d+. Add it, or have the Dataset give labels out of `classes`."
+    )
+    with pytest.raises(ValueError, match=words):
+        quick(classes=NUMBERS).fit(tensors(X32, Y), None, tensors(X_META32, NUMBERS[Y_META]))
+
+
+def test_a_meta_label_inside_that_is_no_class_is_refused():
+    with pytest.raises(
+        ValueError, match=r"`classes` must hold every label; got \[1, 2, 3\].*\[0\]"
+    ):
+        quick(classes=NUMBERS).fit(tensors(X32, NUMBERS[Y]), None, tensors(X_META32, Y_META))
+
+
+def test_labels_are_read_in_order():
+    data = tensors(X32, NUMBERS[Y])
+    assert labels_inside(data, None) == NUMBERS[Y].tolist()
+    assert labels_inside(tensors(X32, Y), NAMES) == NAMES[Y].tolist()
+    assert [code for _, code in with_codes(data, None, NUMBERS)] == Y.tolist()
+    assert with_codes(data, None, np.arange(3)) is data
+    assert with_codes(X, Y, NUMBERS) is X
+
+
+def test_arrays_beside_a_dataset_are_refused_with_the_way_out():
+    words = (
+        r"got ndarray beside TensorDataset. Wrap it in a Dataset as X is, for instance torch.uti"
+    )
+    with pytest.raises(TypeError, match=f"`X_meta` must be of the same kind as X; {words}"):
+        quick(classes=[0, 1, 2]).fit(tensors(X32, Y), None, X_META, Y_META)
+
+
+# --- skorch's view of a Dataset for scikit-learn --------------------------------------------------
+
+
+def test_slices_of_a_dataset_are_rows():
+    data, meta = tensors(X32, Y), tensors(X_META32, Y_META)
+    net = quick().fit(
+        SliceDataset(data), SliceDataset(data, idx=1), SliceDataset(meta), SliceDataset(meta, idx=1)
+    )
+    expected = quick().fit(X32, Y, X_META32, Y_META)
+    assert np.array_equal(weights(net), weights(expected))
+    assert np.array_equal(net.predict_proba(SliceDataset(data)), expected.predict_proba(X32))
+
+
+def test_slices_of_a_dataset_in_a_search():
+    data, meta = SliceDataset(tensors(X32, Y)), SliceDataset(tensors(X_META32, Y_META))
+    search = GridSearchCV(trained(), {"lr": [0.1]}, cv=2, error_score="raise")
+    search.fit(data, Y, X_meta=(meta,), y_meta=(Y_META,))
+    assert search.score(data, Y) > 0.9
