@@ -33,7 +33,9 @@ def steps(draw, element):
 def test_equals_the_entries_of_its_definition(drawn, meta_lr, clip, floor):
     weight, grad = drawn
     actual = update_weight(weight, grad, meta_lr=meta_lr, clip=clip, floor=floor)
-    assert_close(actual, oracles.update_weight(weight, grad, meta_lr, clip, floor), 1e-12)
+    expected = oracles.update_weight(weight, grad, meta_lr, clip, floor)
+    # Weights of up to two take steps of up to one: where they cancel, what is left is rounding.
+    assert (actual - expected).abs().max() <= 1e-13
 
 
 def test_defaults_are_the_documented_ones():

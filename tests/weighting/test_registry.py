@@ -99,6 +99,16 @@ def test_a_classifier_builds_a_copy_each_time():
     assert trained == [net.weighting_.power]
 
 
+def test_a_classifier_trains_a_copy_and_refits_afresh():
+    own = Own(0.1)
+    before = own.power.detach().clone()
+    net = quick(weighting=own).fit(*blobs())
+    assert torch.equal(own.power, before)
+    first = net.weighting_.power.detach().clone()
+    assert not torch.equal(first, before)
+    assert torch.equal(net.fit(*blobs()).weighting_.power, first)
+
+
 def test_a_classifier_shares_its_weighting_net_with_the_weighting():
     net = quick(weighting="instance", meta_lr=0.25, weight_clip=0.5).fit(*blobs())
     assert net.weighting_.weight_net is net.weight_net_
