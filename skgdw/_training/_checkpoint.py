@@ -16,7 +16,7 @@ from skorch.history import History
 from torch import Tensor
 
 from skgdw._intake._check_fit import TrainingData
-from skgdw._training._session import SessionState
+from skgdw._training._state import SessionState
 
 LAYOUT = 1
 
@@ -68,6 +68,10 @@ def write(path: Path, saved: Saved) -> None:
 
 def read(path: Path) -> Saved:
     """Read a file that `write` has written.
+
+    Returns
+    -------
+    Saved
 
     Raises
     ------

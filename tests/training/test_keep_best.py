@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from skorch.callbacks import Callback
 from sklearn.metrics import balanced_accuracy_score
+from skorch.callbacks import Callback
 from torch import nn
 
 from classifier_cases import Net, blobs, quick

@@ -39,7 +39,8 @@ def recount(found, n_rows=N_ROWS):
             seen[row].append((own, -math.log(probability), probability, int(z.argmax())))
     columns = {name: [] for name in COLUMNS}
     for times in seen.values():
-        weights, losses, probabilities, predictions = zip(*times, strict=True) if times else [[]] * 4
+        found = zip(*times, strict=True) if times else [[]] * 4
+        weights, losses, probabilities, predictions = found
         columns["last_weight"].append(weights[-1] if times else math.nan)
         columns["mean_weight"].append(sum(weights) / len(times) if times else math.nan)
         columns["last_loss"].append(losses[-1] if times else math.nan)

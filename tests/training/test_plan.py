@@ -36,9 +36,7 @@ def test_the_best_epoch_is_judged_on_validation_rows_before_meta_rows(meta, vali
 def test_fine_tuning_goes_on_from_the_epoch_that_was_best_on_the_meta_rows(
     valid, keep_best, is_weighted
 ):
-    first, second = plan(
-        valid=valid, keep_best=keep_best, is_weighted=is_weighted, fine_tune=True
-    )
+    first, second = plan(valid=valid, keep_best=keep_best, is_weighted=is_weighted, fine_tune=True)
     assert (first.judged_on, first.epochs, first.is_weighted) == (META, 7, is_weighted)
     assert not first.fine_tunes
     assert second == Stage("fine_tune", META, FINE_TUNING_EPOCHS, fine_tunes=True)

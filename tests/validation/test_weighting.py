@@ -73,14 +73,14 @@ def test_rows_that_do_not_balance_are_refused():
 
 def test_pulls_of_another_shape_are_refused():
     grad = torch.zeros(2, 2)
-    with pytest.raises(ValueError, match=r"rows of shape \(n, c\).*Fixed sends back shape \(2, 2\)"):
+    match = r"rows of shape \(n, c\).*Fixed sends back shape \(2, 2\)"
+    with pytest.raises(ValueError, match=match):
         check_weighting(returning(torch.ones(2, 3), grad), EVIDENCE)
 
 
 def test_a_weighting_net_is_named_where_it_is_at_fault():
-    with pytest.raises(
-        ValueError, match=r"`weight_net` must map losses .*; Unsqueeze returned shape \(2, 1\) for 2"
-    ):
+    match = r"`weight_net` must map losses .*; Unsqueeze returned shape \(2, 1\) for 2"
+    with pytest.raises(ValueError, match=match):
         check_weighting(ClassWeighting(Unsqueeze()), EVIDENCE)
 
 

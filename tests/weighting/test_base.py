@@ -192,10 +192,8 @@ def test_forward_has_to_be_defined():
     class Empty(Weighting):
         pass
 
-    with pytest.raises(
-        NotImplementedError,
-        match=r"must define `forward\(evidence\)`; Empty does not. Return weights of shape \(n, c\)",
-    ):
+    match = r"must define `forward\(evidence\)`; Empty does not. Return weights of shape \(n, c\)"
+    with pytest.raises(NotImplementedError, match=match):
         Empty()(drawn())
 
 

@@ -31,12 +31,12 @@ class Own(Weighting):
 
 
 def test_names():
-    assert WEIGHTINGS == {
+    assert {
         "class": ClassWeighting,
         "instance": InstanceWeighting,
         "network": NetworkWeighting,
         "uniform": UniformWeighting,
-    }
+    } == WEIGHTINGS
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Whole steps against the oracle, a literal loop with double backward in float64; what they leave."""
+"""Whole steps against the oracle, a literal loop in float64, and what they leave alone."""
 
 import copy
 from dataclasses import fields

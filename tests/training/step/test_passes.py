@@ -7,8 +7,8 @@ from torch import nn
 import cases
 from cases import CASES
 from properties import assert_close, untouched
+from skgdw._training._precision import Precision
 from skgdw._training._random import RandomStream
-from skgdw._training.speed._precision import Precision
 from skgdw._training.step._passes import Passes, TrainingPass
 from skgdw._training.step._stateless import Stateless
 

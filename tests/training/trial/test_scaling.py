@@ -20,7 +20,8 @@ def test_an_input_layer_is_fitted_to_all_rows():
     module = nn.Sequential(layer, nn.Linear(4, 3))
     fit_input_scaling(module, X, torch.from_numpy(X[:8]))
     assert torch.equal(layer.scale, Standardize(4).fit_scaling(X).scale)
-    torch.testing.assert_close(layer(torch.from_numpy(X)).mean(dim=0), torch.zeros(4), atol=1e-5, rtol=0)
+    centre = layer(torch.from_numpy(X)).mean(dim=0)
+    torch.testing.assert_close(centre, torch.zeros(4), atol=1e-5, rtol=0)
     assert not module.training
 
 
