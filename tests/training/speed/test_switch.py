@@ -91,7 +91,7 @@ def test_all_that_is_faster_changes_results_by_rounding(monkeypatch, kind):
     n_steps = 2 * 3
     # A trial each; from then on along the graph.
     assert jvps.seen.count(Recorded) == 1 + n_steps
-    assert jvps.seen.count(DualNumbers) == 2
+    assert jvps.seen.count(DualNumbers) == 1
     assert fast.optimizer_.param_groups[0]["fused"]
     jvps.seen.clear()
     monkeypatch.setenv("SKGDW_SPEED", "0")
