@@ -63,7 +63,8 @@ class Survey:
         for X, y, places in self._feed.batches(rows):
             with evaluating(self.stateless.module), self._stream.undone():
                 logits = self.stateless({}, X)
-            yield Evidence(logits, y, self._row_loss, places)
+            # Meta and validation rows have numbers of their own, which are no places in X.
+            yield Evidence(logits, y, self._row_loss, places if rows is self._train else None)
 
 
 @contextmanager
