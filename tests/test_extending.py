@@ -1,4 +1,4 @@
-"""The page on weightings of one's own: its code runs as it stands, and does what the page says."""
+"""The page on weightings of one's own: its code is run as it stands, and does what it says."""
 
 import contextlib
 import io
