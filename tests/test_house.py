@@ -95,13 +95,7 @@ MAY_IMPORT = {
         "modules",
         "weighting",
     },
-    "_training._survey": {
-        "_feed",
-        "_intake",
-        "_training._random",
-        "_training.step",
-        "weighting",
-    },
+    "_training._survey": {"_feed", "_intake", "_training._random", "_training.step", "weighting"},
     "_training._parts": {"_feed", "_training.step", "weighting"},
     "_training.step": {
         "_feed",
@@ -571,6 +565,7 @@ def test_the_table_goes_down_the_layers(room, other):
 def test_the_rules_read_this_tree():
     assert len(sources(ROOT, "skgdw")) >= 1
     assert Path(__file__) in sources(ROOT, "tests")
+    assert [name for name in WITHOUT_TEST if not (ROOT / "skgdw" / name).is_file()] == []
 
 
 # --- what the package ships ---------------------------------------------------------------------
