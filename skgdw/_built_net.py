@@ -59,7 +59,7 @@ class BuiltNet(SklearnNet):
             ("valid_loss", PassthroughScoring("valid_loss")),
             ("valid_acc", EpochScoring("accuracy", name="valid_acc", lower_is_better=False)),
             ("lr_schedule", schedule),
-            ("print_log", PrintLog(keys_ignored=None if self.fine_tune else "stage")),
+            ("print_log", PrintLog(keys_ignored=None if self.fine_tune is True else "stage")),
         ]
 
     def initialize_module(self) -> BuiltNet:

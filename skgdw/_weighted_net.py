@@ -18,17 +18,7 @@ from skgdw._feed._layout import Layout
 from skgdw._feed._numbers import rows_of
 from skgdw._intake._check_fit import TrainingData
 from skgdw._net._sklearn_net import SklearnNet, listens
-from skgdw._training._checkpoint import (
-    LAYOUT,
-    Saved,
-    callback_values,
-    describe,
-    history_of,
-    history_text,
-    random_values,
-    set_callbacks,
-    set_random,
-)
+from skgdw._training._checkpoint import Saved, collect, describe, restore
 from skgdw._training._metrics import settle
 from skgdw._training._parts import Parts, Settings
 from skgdw._training._plan import Stage, make_plan
@@ -200,7 +190,7 @@ class WeightedNet(BuiltNet):
             state = None if saved is None else saved["session"]
             with session.on(stage, self._seeds["train"], state) as epochs:
                 if saved is not None:
-                    self._go_on(saved)
+                    self.history_ = restore(saved, self._random, self.callbacks_)
                     saved = None
                 self._run_stage(stage, epochs, is_last=stage is plan[-1], **kwargs)
         self.meta_gradient_ = session.meta_gradient
@@ -248,21 +238,9 @@ class WeightedNet(BuiltNet):
 
     def saved_state(self) -> Saved:
         """Return the state of the fit between two epochs."""
-        values, schedules = callback_values(self.callbacks_)
-        return Saved(
-            layout=LAYOUT,
-            fingerprint=self.fingerprint(),
-            session=self._running.state_dict(),
-            history=history_text(self.history),
-            random=random_values(self._random),
-            callbacks=values,
-            schedules=schedules,
+        return collect(
+            self._running, self.history, self._random, self.callbacks_, self.fingerprint()
         )
-
-    def _go_on(self, saved: Saved) -> None:
-        self.history_ = history_of(saved["history"])
-        set_random(self._random, saved["random"])
-        set_callbacks(self.callbacks_, saved)
 
     def notify(self, method_name: str, **kwargs: Any) -> None:
         """Tell the callbacks; an interrupt that one of them raises is known for what it is."""

@@ -74,24 +74,6 @@ def test_memory_map(tmp_path):
     assert net.predict(mapped["X"]).shape == (48,)
 
 
-def test_bfloat16_tensor():
-    net = quick().fit(torch.tensor(X).bfloat16(), Y, torch.tensor(X_META).bfloat16(), Y_META)
-    assert net.predict(torch.tensor(X).bfloat16()).shape == (48,)
-
-
-@pytest.mark.filterwarnings("ignore::skgdw.exceptions.MetaOverlapWarning")  # few values of bool
-@pytest.mark.parametrize("dtype", [np.int64, np.int8, np.uint8, np.float16, bool])
-def test_numbers_of_other_dtypes_are_read_as_float32(dtype):
-    top = 2 if dtype is bool else 100
-    numbers = np.random.default_rng(0).integers(0, top, size=(60, 4)).astype(dtype)
-    rows, meta = numbers[:48], numbers[48:]
-    net = quick().fit(rows, Y, meta, Y_META)
-    assert next(net.module_.parameters()).dtype is torch.float32
-    expected = quick().fit(rows.astype(np.float32), Y, meta.astype(np.float32), Y_META)
-    assert np.array_equal(weights(net), weights(expected))
-    assert np.array_equal(net.predict(rows), expected.predict(rows.astype(np.float32)))
-
-
 def test_frames_give_feature_names():
     names = ["a", "b", "c", "d"]
     frame, meta = pd.DataFrame(X, columns=names), pd.DataFrame(X_META, columns=names)
@@ -146,9 +128,6 @@ def test_a_module_that_writes_into_its_inputs_does_not_reach_the_callers_arrays(
     assert np.array_equal(meta, X_META32)
 
 
-# --- images ---------------------------------------------------------------------------------------
-
-
 # --- modules --------------------------------------------------------------------------------------
 
 
@@ -183,41 +162,6 @@ def test_refit_starts_afresh():
     net.fit(*DATA)
     assert len(net.history) == 1
     assert np.array_equal(weights(net), first)
-
-
-def test_float64_module():
-    net = quick(Net().double(), meta_gradient="forward").fit(*DATA)
-    parameters = [*net.module_.parameters(), *net.weight_net_.parameters()]
-    assert {p.dtype for p in parameters} == {torch.float64}
-    assert net.predict_proba(X).dtype == np.float64
-    # In double precision: rows that float32 cannot tell apart differ.
-    apart = X[:1] * (1 + 1e-12)
-    assert not np.array_equal(net.predict_proba(apart), net.predict_proba(X[:1]))
-
-
-def test_float64_module_class():
-    class Doubles(Net):
-        def __init__(self):
-            super().__init__()
-            self.double()
-
-    net = quick(Doubles).fit(*DATA)
-    assert net.predict_proba(X).dtype == np.float64
-    net.partial_fit(X, Y, X_meta=X_META, y_meta=Y_META)
-    assert len(net.history) == 2
-
-
-class Dates(Net):
-    """Takes columns that float32 cannot resolve, such as times in nanoseconds."""
-
-    def forward(self, X):
-        return super().forward(X - 1e12)
-
-
-def test_float64_module_keeps_what_float32_would_round():
-    rows, meta = 1e12 + X, 1e12 + X_META
-    net = quick(Dates().double(), max_epochs=12, batch_size=12).fit(rows, Y, meta, Y_META)
-    assert net.score(rows, Y) > 0.9
 
 
 def test_module_in_a_pipeline_of_float64():

@@ -1,4 +1,4 @@
-"""The page on weightings of one's own: its code is run as it stands, and does what the page says."""
+"""The page on weightings of one's own: its code is run as it stands, and does what it says."""
 
 import contextlib
 import io
@@ -148,7 +148,7 @@ def test_the_second_stage_and_the_pull_are_taken(page):
 def test_the_end_of_an_epoch_was_heard(page):
     recall = page["by_recall"].weighting_.recall
     assert recall.shape == (10,)
-    assert ((0 <= recall) & (recall <= 1)).all()
+    assert ((recall >= 0) & (recall <= 1)).all()
     assert (recall < 1).any()
     # Five meta rows a class: shares of them, of the network as it is now.
     clf, X_meta, y_meta = page["by_recall"], page["X_meta"], page["y_meta"]

@@ -32,22 +32,34 @@ MAY_IMPORT = {
         "weighting",
     },
     "_weighted_net": {
+        "_built_net",
         "_feed",
         "_intake",
         "_net",
+        "_training._checkpoint",
         "_training._metrics",
         "_training._parts",
         "_training._plan",
-        "_training._random",
         "_training._schedule",
         "_training._session",
+        "_validation",
+        "callbacks",
+    },
+    "_built_net": {
+        "_intake",
+        "_net",
+        "_training._random",
+        "_training._schedule",
         "_training.speed",
         "_training.trial",
         "_validation",
         "modules",
         "weighting",
     },
+    "callbacks": {"_training._checkpoint"},
     "_training": set(),
+    "_training._checkpoint": {"_intake", "_training._session", "_training._state"},
+    "_training._state": {"_feed", "_training._keep_best"},
     "_training._session": {
         "_feed",
         "_intake",
@@ -60,6 +72,7 @@ MAY_IMPORT = {
         "_training._plan",
         "_training._precision",
         "_training._random",
+        "_training._state",
         "_training._survey",
         "_training.speed",
         "_training.step",
@@ -95,13 +108,7 @@ MAY_IMPORT = {
         "modules",
         "weighting",
     },
-    "_training._survey": {
-        "_feed",
-        "_intake",
-        "_training._random",
-        "_training.step",
-        "weighting",
-    },
+    "_training._survey": {"_feed", "_intake", "_training._random", "_training.step", "weighting"},
     "_training._parts": {"_feed", "_training.step", "weighting"},
     "_training.step": {
         "_feed",
@@ -120,7 +127,7 @@ MAY_IMPORT = {
     "_training._schedule": set(),
     "_net": {"_feed", "_rows", "_validation", "_version", "exceptions", "modules"},
     "model_selection": {"_intake", "_rows", "exceptions"},
-    "_feed": {"_intake"},
+    "_feed": {"_intake", "_rows"},
     "_intake": {"_rows", "_validation", "_warn", "exceptions"},
     "_validation": {"_rows", "_warn", "exceptions", "weighting"},
     "weighting": {"exceptions", "functional"},
@@ -139,6 +146,7 @@ LAYERS = (
     {""},
     {"_classifier"},
     {"_weighted_net"},
+    {"_built_net", "callbacks"},
     {"_training", "_net", "model_selection"},
     {"_feed"},
     {"_intake"},
@@ -149,10 +157,11 @@ LAYERS = (
     {"exceptions"},
 )
 LAYERS_OF_TRAINING = (
+    {"_checkpoint"},
     {"_session"},
     {"_assembly", "_fine_tune"},
     {"speed", "trial", "_survey", "_parts"},
-    {"step"},
+    {"step", "_state"},
     {"_keep_best", "_ledger", "_metrics", "_plan", "_precision", "_random", "_schedule"},
 )
 WITHOUT_TORCH = {"exceptions", "_version", "_rows", "corruption"}
@@ -167,34 +176,8 @@ WITHOUT_TEST = {
     "exceptions.py": "names of classes; whoever raises one tests it",
     "_net/_protocol.py": "names of attributes, for mypy",
     "_training/_parts.py": "names of fields, for mypy",
+    "_training/_state.py": "names of fields, for mypy",
 }
-
-# Sources whose test files are still to be written: to be emptied, not to be added to.
-TEST_TO_COME = {
-    "_training/_assembly.py",
-    "_training/_fine_tune.py",
-    "_training/_keep_best.py",
-    "_training/_metrics.py",
-    "_training/_plan.py",
-    "_training/_session.py",
-    "_training/_survey.py",
-    "_training/speed/_switch.py",
-    "_training/step/_jvp.py",
-    "_training/step/_meta_step.py",
-    "_training/step/_optimizing.py",
-    "_training/step/_passes.py",
-    "_training/step/_plain_step.py",
-    "_training/trial/_probe.py",
-    "_training/trial/_scaling.py",
-    "functional/_recorded/_linear_rules.py",
-    "functional/_recorded/_product_rules.py",
-    "functional/_weight_gradient.py",
-    "weighting/_base.py",
-    "weighting/_evidence.py",
-    "weighting/_registry.py",
-    "weighting/_weight_net.py",
-}
-
 
 # --- reading the source -------------------------------------------------------------------------
 
@@ -403,7 +386,7 @@ def mirror_offences(root: Path) -> list[str]:
         folders = [name.lstrip("_") for name in source.parts[:-1]]
         test = root.joinpath("tests", *folders, f"test_{path.name.lstrip('_')}")
         exempt = path.name == "__init__.py" or str(source.as_posix()) in WITHOUT_TEST
-        if not exempt and str(source.as_posix()) not in TEST_TO_COME and not test.is_file():
+        if not exempt and not test.is_file():
             offences.append(f"{path.relative_to(root)} has no {test.relative_to(root)}")
     return offences
 
@@ -571,6 +554,7 @@ def test_the_table_goes_down_the_layers(room, other):
 def test_the_rules_read_this_tree():
     assert len(sources(ROOT, "skgdw")) >= 1
     assert Path(__file__) in sources(ROOT, "tests")
+    assert [name for name in WITHOUT_TEST if not (ROOT / "skgdw" / name).is_file()] == []
 
 
 # --- what the package ships ---------------------------------------------------------------------

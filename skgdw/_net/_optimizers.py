@@ -28,10 +28,16 @@ def make_optimizer(
     args, kwargs
         As skorch's ``get_params_for_optimizer`` gives them, settings of groups among them.
 
+    Returns
+    -------
+    Optimizer
+
     Raises
     ------
-    TypeError, ValueError
-        If the optimizer does not take them, or runs its steps itself.
+    TypeError
+        If the optimizer does not take them.
+    ValueError
+        If it runs its steps itself, or has no such group.
     """
     of_groups = {k: v for k, v in kwargs.items() if k.startswith(_OF_GROUPS)}
     kwargs = {k: v for k, v in kwargs.items() if k not in of_groups}

@@ -16,7 +16,8 @@ from skorch.history import History
 from torch import Tensor
 
 from skgdw._intake._check_fit import TrainingData
-from skgdw._training._session import SessionState
+from skgdw._training._session import Session
+from skgdw._training._state import SessionState
 
 LAYOUT = 1
 
@@ -68,6 +69,10 @@ def write(path: Path, saved: Saved) -> None:
 
 def read(path: Path) -> Saved:
     """Read a file that `write` has written.
+
+    Returns
+    -------
+    Saved
 
     Raises
     ------
@@ -148,20 +153,49 @@ def _digest(parts: Sequence[object]) -> str:
     return found.hexdigest()
 
 
-# Histories, seeds and callbacks as plain values.
+# A fit between two epochs, as plain values.
 
 
-def history_text(history: History) -> str:
+def collect(
+    session: Session,
+    history: History,
+    source: np.random.RandomState,
+    callbacks: Sequence[tuple[str, Callback]],
+    fingerprint: dict[str, str],
+) -> Saved:
+    """Return what a fit can go on from."""
+    values, schedules = _callback_values(callbacks)
+    return Saved(
+        layout=LAYOUT,
+        fingerprint=fingerprint,
+        session=session.state_dict(),
+        history=_history_text(history),
+        random=_random_values(source),
+        callbacks=values,
+        schedules=schedules,
+    )
+
+
+def restore(
+    saved: Saved, source: np.random.RandomState, callbacks: Sequence[tuple[str, Callback]]
+) -> History:
+    """Put seeds and callbacks where they were and return the history; sessions read their own."""
+    _set_random(source, saved["random"])
+    _set_callbacks(callbacks, saved)
+    return _history_of(saved["history"])
+
+
+def _history_text(history: History) -> str:
     """Return a history as JSON."""
     return json.dumps(list(history), default=float)
 
 
-def history_of(text: str) -> History:
+def _history_of(text: str) -> History:
     """Return the history behind a JSON text."""
     return History(json.loads(text))
 
 
-def random_values(source: np.random.RandomState) -> dict[str, Any]:
+def _random_values(source: np.random.RandomState) -> dict[str, Any]:
     """Return the state of a source of random numbers in plain values."""
     state = source.get_state(legacy=False)
     key = torch.as_tensor(state["state"]["key"].astype(np.int64))
@@ -169,14 +203,14 @@ def random_values(source: np.random.RandomState) -> dict[str, Any]:
     return {**own, "key": key, "pos": state["state"]["pos"]}
 
 
-def set_random(source: np.random.RandomState, values: Mapping[str, Any]) -> None:
+def _set_random(source: np.random.RandomState, values: Mapping[str, Any]) -> None:
     """Put a source of random numbers into a saved state."""
     own = {name: values[name] for name in ("bit_generator", "has_gauss", "gauss")}
     key = values["key"].numpy().astype(np.uint32)
     source.set_state({**own, "state": {"key": key, "pos": values["pos"]}})
 
 
-def callback_values(
+def _callback_values(
     callbacks: Sequence[tuple[str, Callback]],
 ) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
     """Return the plain attributes of callbacks, and the states of their schedulers, by name."""
@@ -197,7 +231,7 @@ def callback_values(
     return values, {name: _plain(state) for name, state in schedules.items()}
 
 
-def set_callbacks(callbacks: Sequence[tuple[str, Callback]], saved: Saved) -> None:
+def _set_callbacks(callbacks: Sequence[tuple[str, Callback]], saved: Saved) -> None:
     """Give callbacks and their schedulers what was saved of them."""
     for name, callback in callbacks:
         vars(callback).update(saved["callbacks"].get(name, {}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypedDict
+from typing import Any
 
 from skorch.history import History
 from torch import Tensor, nn
@@ -13,18 +13,19 @@ from torch.optim import Optimizer
 
 from skgdw._feed._feed import Feed
 from skgdw._feed._layout import Inputs
-from skgdw._feed._rounds import Epochs, FeedState, Rounds
+from skgdw._feed._rounds import Epochs, Rounds
 from skgdw._intake._check_fit import TrainingData
 from skgdw._intake._hold_out import Rows
 from skgdw._training._assembly import Assembly
 from skgdw._training._fine_tune import BATCH_ROWS, FineTuner
-from skgdw._training._keep_best import BestEpoch, BestState, balanced_accuracy
+from skgdw._training._keep_best import BestEpoch, balanced_accuracy
 from skgdw._training._ledger import Ledger
 from skgdw._training._metrics import weight_figures
 from skgdw._training._parts import Parts, Settings
 from skgdw._training._plan import Stage
 from skgdw._training._precision import PRECISIONS, Precision
 from skgdw._training._random import RandomStream
+from skgdw._training._state import SessionState
 from skgdw._training._survey import Survey
 from skgdw._training.speed._graph import Update
 from skgdw._training.speed._switch import speed_in_use
@@ -36,24 +37,6 @@ from skgdw._training.trial._probe import TRIAL_ROWS, Probe, eager
 from skgdw._training.trial._scaling import fit_input_scaling
 from skgdw._validation import check_batch_statistics
 from skgdw.weighting._row_loss import any_row_loss
-
-
-class SessionState(TypedDict):
-    """A session between two epochs, in what ``torch.save`` keeps and a weights-only load reads."""
-
-    stage: str
-    n_epochs: int
-    parts: dict[str, Any]
-    rates: list[dict[str, float]]
-    stream: list[Tensor]
-    train: FeedState
-    meta: FeedState | None
-    n_steps: int
-    is_recorded: bool
-    is_warm: bool
-    warm_up_left: int
-    ledger: dict[str, Tensor]
-    best: BestState | None
 
 
 class Session:
@@ -137,9 +120,7 @@ class Session:
 
     @contextmanager
     def on(self, stage: Stage, seed: int, saved: SessionState | None = None) -> Iterator[int]:
-        """Train on a stage inside the block, for the epochs that it yields.
-
-        Its best epoch is kept at the end of the block, where one is looked for.
+        """Train on a stage inside the block; its best epoch is kept at the end, if one is judged.
 
         Parameters
         ----------
@@ -148,6 +129,11 @@ class Session:
             Of what the stage draws for itself.
         saved : SessionState, optional
             Of this stage, to go on from.
+
+        Yields
+        ------
+        int
+            Epochs to train for.
         """
         self.stage, self.n_epochs, self._saved = stage, 0, saved
         self.best = BestEpoch() if stage.judged_on is not None else None

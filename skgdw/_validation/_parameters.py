@@ -100,8 +100,8 @@ def check_parameters(estimator: BaseEstimator, choices: Mapping[str, Collection[
         for rule in rules
         if rule.name in given and not rule.holds(given[rule.name])
     ]
-    further = weighting_fault(estimator.weighting), _device_fault(estimator.device)
-    faults += [fault for fault in further if fault is not None]
+    weighting, device = weighting_fault(estimator.weighting), _device_fault(estimator.device)
+    faults = [fault for fault in (weighting, *faults, device) if fault is not None]
     faults += part_faults(estimator)
     faults += argument_faults(estimator)
     if faults:

@@ -140,7 +140,9 @@ def warn_of_scale(X: RowContainer, X_beside: RowContainer, names: TrustedPair) -
     is_wide = own_width > 5 * (high - low)
     is_narrow = (own_width > 0) & (own_width < 0.02 * width) & (len(X_beside) >= _FEW_ROWS)
     odd = (outside > 1.0) | is_wide | is_narrow
-    if odd.mean() >= (_ODD_SHARE if len(X_beside) >= _FEW_ROWS else 0.5):
+    # Of one or two rows a column is odd by chance now and then: more than half have to be.
+    is_odd = odd.mean() >= _ODD_SHARE if len(X_beside) >= _FEW_ROWS else odd.mean() > 0.5
+    if is_odd:
         warn(
             f"The {names.rows} should be on the scale of X; "
             f"{odd.sum()} of {len(odd)} columns have their middle far outside of X's range, or "

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from imblearn.datasets import make_imbalance
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 
@@ -15,7 +14,6 @@ from skgdw.corruption import ClassImbalance
 seeds = st.integers(0, 2**32 - 1)
 profiles = st.sampled_from(["exp", "step"])
 class_counts = st.lists(st.integers(1, 60), min_size=2, max_size=8)
-ratios = st.floats(1, 200)
 
 
 def wanted_sizes(profile, n_max, ratio, n_classes):
@@ -35,25 +33,6 @@ def unbalance(counts, **params):
     imbalance = ClassImbalance(**params)
     rows, y_kept = imbalance.fit_resample(np.arange(len(y)), y)
     return imbalance, y, rows, y_kept
-
-
-@settings(max_examples=100)
-@given(class_counts, profiles, ratios, seeds)
-def test_sizes_follow_the_profile_as_large_as_they_can(counts, profile, ratio, seed):
-    imbalance, y, rows, y_kept = unbalance(
-        counts, profile=profile, imbalance_ratio=ratio, random_state=seed
-    )
-    kept = np.bincount(y_kept, minlength=len(counts)).tolist()
-    assert kept == wanted_sizes(profile, kept[0], ratio, len(counts))
-    one_more = wanted_sizes(profile, kept[0] + 1, ratio, len(counts))
-    assert any(size > count for size, count in zip(one_more, counts, strict=True))
-
-    assert imbalance.sampling_strategy_ == dict(enumerate(kept))
-    assert imbalance.imbalance_ratio_ == max(kept) / min(kept)
-    assert_array_equal(imbalance.class_order_, np.arange(len(counts)))
-    assert_array_equal(imbalance.sample_indices_, rows)
-    assert (np.diff(rows) > 0).all()
-    assert_array_equal(y_kept, y[rows])
 
 
 @settings(max_examples=100)
@@ -77,33 +56,6 @@ def test_no_class_is_lost_whatever_the_order(counts, profile, ratio, random, see
         wanted = wanted_sizes(profile, sizes[from_head[0]], ratio, len(counts))
         assert sizes[from_head].tolist() == wanted
         assert_array_equal(y_kept, y[rows])
-
-
-@given(st.integers(1, 60), st.integers(2, 8), profiles, ratios)
-def test_head_of_balanced_classes_keeps_all_rows(n, n_classes, profile, ratio):
-    imbalance, *_ = unbalance([n] * n_classes, profile=profile, imbalance_ratio=ratio)
-    assert imbalance.sampling_strategy_[0] == n
-    assert min(imbalance.sampling_strategy_.values()) >= 1
-
-
-@pytest.mark.parametrize(
-    ("profile", "counts", "ratio", "expected"),
-    [
-        ("exp", [100] * 3, 100, [100, 10, 1]),
-        ("exp", [100, 100], 8, [100, 13]),  # 12.5 goes up
-        ("exp", [24] * 6, 32, [24, 12, 6, 3, 2, 1]),  # 1.5 too, though computed as 1.4999...
-        ("exp", [30] * 5 + [1], 32, [30, 15, 8, 4, 2, 1]),
-        ("exp", [100] * 4 + [1, 9], 32, [23, 12, 6, 3, 1, 1]),  # a head of 24 would ask for 2
-        ("step", [100] * 5, 10, [100, 100, 100, 10, 10]),
-        ("step", [100] * 4, 10, [100, 100, 10, 10]),
-        ("exp", [1000, 1000, 5], 100, [549, 55, 5]),  # a small tail scales all down
-        ("exp", [20, 1000, 1000], 100, [20, 2, 1]),  # a small head too; no class is lost
-        ("exp", [5, 5, 5], 1, [5, 5, 5]),
-    ],
-)
-def test_known_sizes(profile, counts, ratio, expected):
-    imbalance, *_ = unbalance(counts, profile=profile, imbalance_ratio=ratio, random_state=0)
-    assert list(imbalance.sampling_strategy_.values()) == expected
 
 
 @pytest.mark.parametrize(
@@ -220,79 +172,3 @@ def test_parameters_are_checked_when_used(params, error, match):
     for method in (imbalance.fit, imbalance.fit_resample):
         with pytest.raises(error, match=match):
             method(np.zeros(6), [0, 1, 2] * 2)
-
-
-# --- sizes asked for ------------------------------------------------------------------------------
-
-
-@settings(max_examples=100)
-@given(class_counts, st.data(), st.booleans(), seeds)
-def test_sizes_asked_for_are_given(counts, data, is_callable, seed):
-    asked = {
-        np.int64(k): data.draw(st.integers(1, n))
-        for k, n in enumerate(counts)
-        if data.draw(st.booleans())
-    }
-    imbalance, y, rows, y_kept = unbalance(
-        counts, sampling_strategy=(lambda y: asked) if is_callable else asked, random_state=seed
-    )
-    sizes = [asked.get(k, n) for k, n in enumerate(counts)]
-    assert np.bincount(y_kept, minlength=len(counts)).tolist() == sizes
-    assert imbalance.sampling_strategy_ == dict(enumerate(sizes))
-    assert imbalance.imbalance_ratio_ == max(sizes) / min(sizes)
-    by_size = sorted(range(len(counts)), key=lambda k: -sizes[k])
-    assert imbalance.class_order_.tolist() == by_size
-    assert_array_equal(imbalance.sample_indices_, rows)
-    assert (np.diff(rows) > 0).all()
-    assert_array_equal(y_kept, y[rows])
-
-
-def test_profile_ratio_and_order_are_ignored_beside_a_strategy():
-    imbalance = ClassImbalance(
-        profile="?", imbalance_ratio=0, class_order="?", sampling_strategy={"b": 2}, random_state=0
-    )
-    imbalance.fit_resample(np.zeros(12), ["a", "b", "c"] * 4)
-    assert imbalance.sampling_strategy_ == {"a": 4, "b": 2, "c": 4}
-    assert imbalance.class_order_.tolist() == ["a", "c", "b"]
-
-
-def test_the_callable_gets_the_labels():
-    seen = []
-
-    def halve(y):
-        seen.append(y)
-        labels, counts = np.unique(y, return_counts=True)
-        return dict(zip(labels, counts // 2, strict=True))
-
-    y = ["a", "b", "b", "a", "b", "b"]
-    imbalance = ClassImbalance(sampling_strategy=halve, random_state=0)
-    _, y_kept = imbalance.fit_resample(np.zeros(6), y)
-    assert sorted(y_kept) == ["a", "b", "b"]
-    assert_array_equal(seen, [y])
-    assert clone(imbalance).sampling_strategy is halve
-
-
-def test_the_strategy_is_a_parameter_like_others():
-    asked = {0: 3}
-    imbalance = ClassImbalance().set_params(sampling_strategy=asked)
-    assert clone(imbalance).get_params()["sampling_strategy"] == asked
-    imbalance.fit_resample(np.zeros(20), [0, 1] * 10)
-    assert imbalance.sampling_strategy is asked
-    assert asked == {0: 3}
-
-
-def test_rows_kept_for_a_small_number_are_kept_for_a_larger_one():
-    few, many = (
-        unbalance([40, 40, 40], sampling_strategy={0: n, 2: 50 - n}, random_state=0)[2:]
-        for n in (10, 20)
-    )
-    for label, (fewer, more) in {0: (few, many), 2: (many, few), 1: (few, many)}.items():
-        assert set(fewer[0][fewer[1] == label]) <= set(more[0][more[1] == label])
-
-
-def test_sizes_are_those_of_make_imbalance():
-    X, y = np.arange(90.0).reshape(90, 1), np.arange(90) % 3
-    asked = {0: 5, 2: 11}
-    _, y_theirs = make_imbalance(X, y, sampling_strategy=asked, random_state=0)
-    _, y_ours = ClassImbalance(sampling_strategy=asked, random_state=0).fit_resample(X, y)
-    assert_array_equal(np.bincount(y_ours), np.bincount(y_theirs))

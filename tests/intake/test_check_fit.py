@@ -274,57 +274,6 @@ def test_validation_rows_that_lack_classes_are_quiet():
 
 # --- columns without numbers ----------------------------------------------------------------------
 
-FRAME = pd.DataFrame(X, columns=[*"abcd"])
-ODD = {
-    "text": lambda n: ["u"] * n,
-    "dates": lambda n: pd.date_range("2020", periods=n),
-    "categories of text": lambda n: pd.Categorical(["u"] * n),
-}
-
-
-@pytest.mark.parametrize("odd", ODD)
-@pytest.mark.parametrize("name", ["X", "X_meta", "X_val"])
-def test_columns_without_numbers_are_named(odd, name):
-    frames = {"X": FRAME, "X_meta": FRAME[:12] + 0.01, "X_val": FRAME[12:21] + 0.01}
-    frames[name] = frames[name].assign(b=ODD[odd](len(frames[name])))
-    words = rf"`{name}` must hold numbers; got column 'b' \(.*\). Encode these columns, for inst"
-    with pytest.raises(TypeError, match=words):
-        walk(frames["X"], Y, frames["X_meta"], Y_META, X_val=frames["X_val"], y_val=Y_VAL)
-
-
-def test_all_columns_without_numbers_are_named_at_once():
-    with pytest.raises(TypeError, match=r"got column 'a' .*, column 'c' .*leave them out"):
-        walk(FRAME.assign(a="u", c="v"), Y)
-
-
-def test_categories_of_numbers_are_numbers():
-    frame = FRAME.assign(b=pd.Categorical(np.arange(48) % 3))
-    data = walk(frame, Y, uses_meta=False)
-    assert data.train.X[:, 1].tolist() == (np.arange(48) % 3).tolist()
-
-
-def test_missing_numbers_are_missing_and_no_text():
-    frame = FRAME.assign(b=pd.array([1] * 47 + [None], dtype="Int64"))
-    with pytest.raises(ValueError, match="Input X contains NaN"):
-        walk(frame, Y)
-
-
-def test_an_array_of_dates_is_refused():
-    with pytest.raises(TypeError, match=r"`X` must hold numbers; got an array of datetime64\[D\]"):
-        walk(np.full((48, 4), np.datetime64("2020-01-01")), Y)
-
-
-@pytest.mark.parametrize("name", ["X", "X_meta", "X_val"])
-def test_sparse_rows_are_refused_with_the_way_out(name):
-    sparse = pytest.importorskip("scipy.sparse")
-    given = {"X": X, "X_meta": X_META, "X_val": X_VAL}
-    given[name] = sparse.csr_array(given[name])
-    words = (
-        rf"`{name}` must be dense; got a sparse csr_array. Pass {name}.toarray\(\), or .*sparse_"
-    )
-    with pytest.raises(TypeError, match=words):
-        walk(given["X"], Y, given["X_meta"], Y_META, X_val=given["X_val"], y_val=Y_VAL)
-
 
 def test_rows_of_every_part_have_the_form_of_x():
     data = walk(X.astype(np.float32), Y, X_META, Y_META, X_val=X_VAL.tolist(), y_val=Y_VAL)

@@ -12,7 +12,7 @@ from scipy import sparse
 from sklearn.exceptions import DataConversionWarning
 
 from classifier_cases import blobs, quick
-from skgdw._rows import as_labels, encode, encode_labels, is_column, label_kind
+from skgdw._rows import as_labels, encode_labels, is_column, label_kind
 from skgdw.corruption import ClassImbalance, InstanceDependentNoise, LabelNoise
 from skgdw.model_selection import split_meta
 
@@ -216,9 +216,3 @@ def test_columns_are_told_from_vectors_and_one_hot_rows():
 )
 def test_kinds_have_names(labels, kind):
     assert label_kind(labels) == kind
-
-
-def test_codes_are_places_in_classes_of_any_order():
-    classes = np.array(["b", "c", "a"])
-    assert encode(np.array(["a", "b", "a"]), classes).tolist() == [2, 0, 2]
-    assert encode(np.array(["a"]), classes).dtype == np.int64

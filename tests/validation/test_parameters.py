@@ -1,14 +1,146 @@
-"""The table of rules for parameters: each names one that there is, and tells good from bad."""
+"""The estimator's own parameters: each rule, and all offenders at once."""
+
+import re
 
 import numpy as np
 import pytest
 import torch
 
-from classifier_cases import blobs, quick
+from classifier_cases import Net, blobs, quick
 from skgdw import GDWClassifier
 from skgdw._validation._parameters import RULES
 
 DATA = blobs()
+X, Y, X_META, Y_META = DATA
+
+
+@pytest.fixture(autouse=True)
+def _counts():
+    Net.built = Net.calls = 0
+
+
+BAD_PARAMETERS = {
+    "weighting": (
+        ["gdw", None, 1],
+        "`weighting` must be one of ['class', 'instance', 'network', 'uniform'], or a "
+        "skgdw.weighting.Weighting, its class or an instance; got ",
+    ),
+    "meta_gradient": (
+        ["backward", None],
+        "`meta_gradient` must be one of ['auto', 'forward', 'difference', 'unrolled']; got ",
+    ),
+    "meta_lr": ([-0.1, np.nan, np.inf, "0.1", None, True], "`meta_lr` must be a number >= 0; got "),
+    "weight_clip": ([0, -1, np.nan, "x", None], "`weight_clip` must be a number > 0; got "),
+    "min_gradient_share": (
+        [-0.1, 1.5, np.nan, "x", None, True],
+        "`min_gradient_share` must be a number in [0, 1]; got ",
+    ),
+    "meta_every": ([0, -1, 1.5, "2", None, True], "`meta_every` must be an integer >= 1; got "),
+    "lookahead_lr": (
+        [0, -1, np.inf, "auto", True],
+        "`lookahead_lr` must be a number > 0, or None; got ",
+    ),
+    "max_epochs": ([-1, 2.5, None], "`max_epochs` must be an integer >= 0; got "),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [(name, value) for name, (values, _) in BAD_PARAMETERS.items() for value in values],
+)
+def test_bad_parameter(name, value):
+    net = quick(**{name: value})
+    for method in (net.fit, net.partial_fit):
+        with pytest.raises(ValueError, match=re.escape(f"{BAD_PARAMETERS[name][1]}{value!r}.")):
+            method(*DATA[:2], X_meta=X_META, y_meta=Y_META)
+    assert Net.built == Net.calls == 0
+
+
+@pytest.mark.parametrize(
+    "good",
+    [
+        {"meta_lr": 0},
+        {"meta_lr": np.float32(0.1)},
+        {"weight_clip": np.float64(0.1)},
+        {"meta_every": np.int64(2)},
+        {"lookahead_lr": 1},
+        {"lookahead_lr": None},
+        {"max_epochs": 0},
+    ],
+    ids=str,
+)
+def test_good_parameter(good):
+    net = quick(**good).fit(*DATA)
+    assert len(net.history) == net.max_epochs
+
+
+def test_bad_parameters_are_named_all_at_once():
+    bad = {name: values[0] for name, (values, _) in BAD_PARAMETERS.items()}
+    with pytest.raises(ValueError, match="must be") as caught:
+        quick(**bad).fit(*DATA)
+    assert [name for name in bad if f"`{name}` must be" not in str(caught.value)] == []
+
+
+def test_bad_parameters_come_to_light_before_bad_rows():
+    with pytest.raises(ValueError, match="`meta_lr` must be"):
+        quick(meta_lr=-1).fit(X * np.nan, Y)
+
+
+@pytest.mark.parametrize(
+    ("meta_size", "error", "words"),
+    [
+        (0.0, ValueError, "`meta_size` as a float must lie strictly between 0 and 1"),
+        (1.0, ValueError, "`meta_size` as a float must lie strictly between 0 and 1"),
+        (0, ValueError, "`meta_size` must be at least the number of classes, 3; got 0 rows"),
+        ("10%", TypeError, "`meta_size` must be a number of rows (int) or a share of them (float)"),
+        (True, TypeError, "`meta_size` must be a number of rows (int) or a share of them (float)"),
+        (None, TypeError, "`meta_size` must be a number of rows (int) or a share of them (float)"),
+    ],
+)
+def test_bad_meta_size(meta_size, error, words):
+    with pytest.raises(error, match=re.escape(words)):
+        quick(meta_size=meta_size).fit(X, Y)
+    assert Net.built == Net.calls == 0
+    quick(meta_size=meta_size).fit(*DATA)  # no one asks for it beside a meta set
+
+
+def test_unknown_parameter():
+    for name in ("meta_rate", "moduel__hidden", "iterator_mta__batch_size"):
+        with pytest.raises(ValueError, match=f"GDWClassifier must be .*; got unexpected `{name}`"):
+            GDWClassifier(**{name: 3}).fit(*DATA)
+        with pytest.raises(ValueError, match="Invalid parameter"):
+            quick().set_params(**{name: 3})
+    assert Net.calls == 0
+
+
+@pytest.mark.parametrize("batch_size", [0, -2, 1.5, None])
+def test_bad_batch_size(batch_size):
+    with pytest.raises((ValueError, TypeError), match="batch_size"):
+        quick(batch_size=batch_size).fit(*DATA)
+
+
+@pytest.mark.parametrize("batch_size", [0, -2])
+def test_bad_meta_batch_size(batch_size):
+    with pytest.raises(ValueError, match="iterator_meta__batch_size"):
+        quick(iterator_meta__batch_size=batch_size).fit(*DATA)
+
+
+@pytest.mark.parametrize("lr", [-1.0, "fast", None])
+def test_bad_learning_rate(lr):
+    with pytest.raises((ValueError, TypeError), match=r"lr|learning rate"):
+        quick(lr=lr).fit(*DATA)
+
+
+@pytest.mark.parametrize("seed", ["zero", 1.5, -1])
+def test_bad_random_state(seed):
+    with pytest.raises(
+        (ValueError, TypeError), match=r"`random_state` must be None, an int from 0"
+    ):
+        quick(random_state=seed).fit(*DATA)
+
+
+# --- the table itself ------------------------------------------------------------
+
 BY_NAME = {rule.name: rule for rule in RULES}
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from properties import untouched
-from skgdw._validation._weighting import check_weighting
+from skgdw._validation._weighting import check_weighting, weighting_fault
 from skgdw.modules import WeightNet
 from skgdw.weighting import ClassWeighting, Evidence, Pull, UniformWeighting, Weighting
 
@@ -87,3 +87,15 @@ def test_a_weighting_net_is_named_where_it_is_at_fault():
 class Unsqueeze(nn.Module):
     def forward(self, losses):
         return losses.unsqueeze(1)
+
+
+@pytest.mark.parametrize("good", ["class", UniformWeighting, UniformWeighting()])
+def test_names_classes_and_instances_are_weightings(good):
+    assert weighting_fault(good) is None
+
+
+@pytest.mark.parametrize("bad", ["klass", nn.Linear, nn.Linear(1, 1), None])
+def test_anything_else_is_told_the_names(bad):
+    fault = weighting_fault(bad)
+    assert fault.startswith("`weighting` must be one of ['class', 'instance', 'network', 'unif")
+    assert fault.endswith(f"got {bad!r}.")

@@ -10,7 +10,6 @@ import pytest
 import torch
 from numpy.testing import assert_array_equal
 from scipy import sparse
-from sklearn.utils import get_tags
 
 import skgdw.corruption
 from skgdw.corruption import ClassImbalance, InstanceDependentNoise, LabelNoise
@@ -345,16 +344,6 @@ def test_feature_names_are_those_of_the_last_table(make):
         sampler.fit_resample(X, CODES)
         with pytest.raises(ValueError, match="`X` must have two dimensions for its features to"):
             sampler.get_feature_names_out()
-
-
-@pytest.mark.parametrize("make", SAMPLERS)
-def test_tags_have_what_imbalanced_learn_reads(make):
-    tags = get_tags(make())
-    assert tags.estimator_type == "sampler"
-    assert tags.input_tags.dataframe
-    assert tags.sampler_tags.sample_indices
-    assert tags.target_tags.required
-    assert tags.input_tags.string == tags.input_tags.allow_nan == (make in OF_ANY_ROWS)
 
 
 def test_nothing_but_numpy_and_scikit_learn_is_imported():

@@ -1,10 +1,12 @@
+"""The residual networks: their sizes, any image, and that they learn."""
+
 import pytest
 import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch import nn
 
-from skgdw.modules import ResNet32, SmallResNet, WideResNet
+from skgdw.modules import ResNet32, SmallResNet
 
 
 def n_parameters(network):
@@ -18,28 +20,23 @@ def n_parameters(network):
         (lambda: ResNet32(100), 464_154 + 90 * 65),
         (lambda: ResNet32(10, in_channels=1), 464_154 - 2 * 9 * 16),
         (lambda: SmallResNet(10), 75_114),
-        (lambda: WideResNet(10), 36_479_194),
-        (lambda: WideResNet(10, depth=16, width=4), 2_748_890),
     ],
-    ids=["resnet32", "100-classes", "grey", "small", "wrn-28-10", "wrn-16-4"],
+    ids=["resnet32", "100-classes", "grey", "small"],
 )
 def test_parameter_count(make, expected):
-    with torch.device("meta"):  # sizes only: the wide one is large
+    with torch.device("meta"):  # sizes only
         assert n_parameters(make()) == expected
 
 
 def test_depth_counts_the_layers():
     convolutions = [m for m in ResNet32(10).modules() if isinstance(m, nn.Conv2d)]
     assert len(convolutions) + 1 == 32
-    wide = WideResNet(10, depth=22, width=1)
-    main = [m for m in wide.modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3)]
-    assert len(main) + 3 == 22  # the count of the paper includes the three projections
 
 
 @pytest.mark.parametrize("side", [8, 11, 32])
 @pytest.mark.parametrize(
     "network",
-    [ResNet32(7), SmallResNet(7, in_channels=3), WideResNet(7, depth=10, width=1)],
+    [ResNet32(7), SmallResNet(7, in_channels=3)],
     ids=lambda network: type(network).__name__,
 )
 def test_any_image_of_8_pixels_or_more(network, side):
@@ -51,16 +48,8 @@ def test_any_image_of_8_pixels_or_more(network, side):
 def test_logits_start_at_a_moderate_size():
     # A start with huge losses would be capped and clipped in the first steps.
     X = torch.rand(64, 3, 16, 16)
-    for network in (ResNet32(10), SmallResNet(10, 3), WideResNet(10, depth=10, width=1)):
+    for network in (ResNet32(10), SmallResNet(10, 3)):
         assert network.fit_scaling(X)(X).std() < 5.0
-
-
-def test_dropout_acts_in_training_only():
-    network = WideResNet(3, in_channels=1, depth=10, width=1, dropout=0.5)
-    X = torch.rand(4, 1, 8, 8)
-    assert not torch.equal(network(X), network(X))
-    network.eval()
-    assert torch.equal(network(X), network(X))
 
 
 @pytest.mark.parametrize(
@@ -69,14 +58,6 @@ def test_dropout_acts_in_training_only():
         (lambda: ResNet32(0), ValueError, "`n_classes` must be at least 1; got 0"),
         (lambda: ResNet32(10, 0), ValueError, "`in_channels` must be at least 1; got 0; pass the"),
         (lambda: SmallResNet(10, width=0), ValueError, "`width` must be at least 1; got 0; 16 to"),
-        (lambda: WideResNet(10, depth=27), ValueError, r"`depth` .* multiple of 6; .* below is 22"),
-        (lambda: WideResNet(10, depth=4), ValueError, "`depth` must be at least 10; got 4"),
-        (lambda: WideResNet(10, width=0.5), TypeError, r"`width` must be an integer; got 0\.5"),
-        (
-            lambda: WideResNet(10, dropout=1.0),
-            ValueError,
-            r"`dropout` .* below 1; got 1\.0; 0 turns",
-        ),
     ],
 )
 def test_bad_arguments_are_refused(make, error, match):

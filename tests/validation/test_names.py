@@ -1,4 +1,4 @@
-"""Names and kinds of parameters that cannot be: refused in words, with what was meant."""
+"""Names of parameters that cannot be: refused in words, with what was meant."""
 
 import functools
 import re
@@ -16,7 +16,6 @@ from skgdw import GDWClassifier
 
 DATA = blobs()
 X, Y, X_META, Y_META = DATA
-META = {"X_meta": X_META, "y_meta": Y_META}
 
 # --- names ----------------------------------------------------------------------------------------
 
@@ -137,91 +136,6 @@ def test_parameter_groups_are_no_argument_of_the_optimizer():
 
 
 # --- kinds ----------------------------------------------------------------------------------------
-
-BAD_PARTS = {
-    "module": (3, '"auto", a torch module or its class'),
-    "criterion": ("x", "a torch criterion or its class"),
-    "optimizer": ("SGD", "a torch optimizer class, such as torch.optim.SGD"),
-    "weight_net": (3, "a torch module or its class"),
-    "weight_net_optimizer": (None, "a torch optimizer class, such as torch.optim.Adam"),
-    "iterator_train": (None, "a class such as torch.utils.data.DataLoader"),
-    "iterator_valid": (3, "a class such as torch.utils.data.DataLoader"),
-    "iterator_meta": (3, "a class such as torch.utils.data.DataLoader"),
-    "dataset": (None, "a class such as skorch.dataset.Dataset"),
-    "train_split": (0.2, "None or a skorch split, such as skorch.dataset.ValidSplit(5)"),
-    "predict_nonlinearity": ("x", '"auto", None or a callable'),
-    "classes": (3, "None or a sequence of labels"),
-}
-
-
-@pytest.mark.parametrize("name", BAD_PARTS)
-def test_what_cannot_stand_for_a_part(name):
-    value, rule = BAD_PARTS[name]
-    words = re.escape(f"`{name}` must be {rule}") + f".*; got {value!r}"
-    with pytest.raises(ValueError, match=words):
-        quick().set_params(**{name: value}).fit(*DATA)
-    net = quick().fit(*DATA).set_params(**{name: value})
-    for method in (net.fit, net.partial_fit):
-        with pytest.raises(ValueError, match=words):
-            method(X, Y, **META)
-
-
-def test_all_are_named_at_once():
-    with pytest.raises(
-        ValueError, match=r"`optimizer` must be .*`train_split` must be .*`module__q`"
-    ):
-        quick(optimizer="SGD", train_split=0.2, module__q=1).fit(*DATA)
-
-
-@pytest.mark.parametrize(
-    ("bad", "words"),
-    [
-        ({"iterator_valid__foo": 3}, "must be arguments of DataLoader; got `iterator_valid__foo`"),
-        ({"iterator_valid": 3}, "`iterator_valid` must be a class"),
-        ({"dataset": 3}, "`dataset` must be a class"),
-        ({"predict_nonlinearity": "x"}, '`predict_nonlinearity` must be "auto", None or a callab'),
-    ],
-    ids=str,
-)
-def test_what_prediction_cannot_use_any_more(bad, words):
-    net = quick().fit(*DATA)
-    before = {name: net.get_params()[name] for name in bad if "__" not in name}
-    net.set_params(**bad)
-    with pytest.raises(ValueError, match=words):
-        net.predict(X)
-    if before:
-        assert net.set_params(**before).predict(X).shape == (48,)
-
-
-@pytest.mark.parametrize(
-    ("bad", "words"),
-    [
-        ({"callbacks": 3}, '`callbacks` must be None, "disable" or a list of skorch call.*got 3'),
-        ({"callbacks": "off"}, "`callbacks` must be None, .*; got 'off'. Put a single one"),
-        ({"callbacks": [3]}, r"`callbacks\[0\]` must be a skorch callback, .*; got 3"),
-        ({"callbacks": [("a", 3)]}, r"`callbacks\[0\]` must be a skorch callback, .*; got 3"),
-        ({"callbacks__print_log": 3}, "`callbacks__print_log` must be a skorch callback.*; got 3"),
-    ],
-    ids=str,
-)
-def test_what_is_no_callback(bad, words):
-    with pytest.raises(TypeError, match=words):
-        quick(**bad).fit(*DATA)
-    net = quick().fit(*DATA)
-    with pytest.raises(TypeError, match=words):
-        net.set_params(**bad)
-    net.partial_fit(X, Y, **META)
-
-
-@pytest.mark.parametrize("weighting", ["class", "uniform"])
-@pytest.mark.parametrize(
-    "bad",
-    [{"criterion__reduction": "none"}, {"criterion": nn.CrossEntropyLoss(reduction="none")}],
-    ids=["argument", "instance"],
-)
-def test_a_loss_for_each_row(bad, weighting):
-    with pytest.raises(ValueError, match=r"`criterion` must reduce .*; got reduction=.none"):
-        quick(weighting=weighting, **bad).fit(*DATA)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,63 @@
+"""From checked rows to batches of the module's dtype."""
+
+import numpy as np
+import pytest
+import torch
+
+from classifier_cases import Net, blobs, quick, weights
+
+DATA = blobs()
+X, Y, X_META, Y_META = DATA
+
+
+def test_bfloat16_tensor():
+    net = quick().fit(torch.tensor(X).bfloat16(), Y, torch.tensor(X_META).bfloat16(), Y_META)
+    assert net.predict(torch.tensor(X).bfloat16()).shape == (48,)
+
+
+@pytest.mark.filterwarnings("ignore::skgdw.exceptions.MetaOverlapWarning")  # few values of bool
+@pytest.mark.parametrize("dtype", [np.int64, np.int8, np.uint8, np.float16, bool])
+def test_numbers_of_other_dtypes_are_read_as_float32(dtype):
+    top = 2 if dtype is bool else 100
+    numbers = np.random.default_rng(0).integers(0, top, size=(60, 4)).astype(dtype)
+    rows, meta = numbers[:48], numbers[48:]
+    net = quick().fit(rows, Y, meta, Y_META)
+    assert next(net.module_.parameters()).dtype is torch.float32
+    expected = quick().fit(rows.astype(np.float32), Y, meta.astype(np.float32), Y_META)
+    assert np.array_equal(weights(net), weights(expected))
+    assert np.array_equal(net.predict(rows), expected.predict(rows.astype(np.float32)))
+
+
+def test_float64_module():
+    net = quick(Net().double(), meta_gradient="forward").fit(*DATA)
+    parameters = [*net.module_.parameters(), *net.weight_net_.parameters()]
+    assert {p.dtype for p in parameters} == {torch.float64}
+    assert net.predict_proba(X).dtype == np.float64
+    # In double precision: rows that float32 cannot tell apart differ.
+    apart = X[:1] * (1 + 1e-12)
+    assert not np.array_equal(net.predict_proba(apart), net.predict_proba(X[:1]))
+
+
+def test_float64_module_class():
+    class Doubles(Net):
+        def __init__(self):
+            super().__init__()
+            self.double()
+
+    net = quick(Doubles).fit(*DATA)
+    assert net.predict_proba(X).dtype == np.float64
+    net.partial_fit(X, Y, X_meta=X_META, y_meta=Y_META)
+    assert len(net.history) == 2
+
+
+class Dates(Net):
+    """Takes columns that float32 cannot resolve, such as times in nanoseconds."""
+
+    def forward(self, X):
+        return super().forward(X - 1e12)
+
+
+def test_float64_module_keeps_what_float32_would_round():
+    rows, meta = 1e12 + X, 1e12 + X_META
+    net = quick(Dates().double(), max_epochs=12, batch_size=12).fit(rows, Y, meta, Y_META)
+    assert net.score(rows, Y) > 0.9

@@ -1,0 +1,117 @@
+"""What was built, and what it returns: logits of the right shape, weights, batch statistics."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from classifier_cases import Net, blobs, quick, weights
+from skgdw.exceptions import ModuleOutputError, ProbabilityOutputWarning
+from skgdw.modules import WeightNet
+
+DATA = blobs()
+X, Y, X_META, Y_META = DATA
+
+
+class Returns(Net):
+    """Returns what is asked for in place of logits."""
+
+    def __init__(self, what):
+        super().__init__()
+        self.what = what
+
+    def forward(self, X):
+        return self.what(super().forward(X))
+
+
+WRONG_OUTPUTS = {
+    "one column less": (lambda z: z[:, :2], r"\(8, 2\)"),
+    "one column": (lambda z: z[:, :1], r"\(8, 1\)"),
+    "one dimension": (lambda z: z[:, 0], r"\(8,\)"),
+    "a dictionary": (lambda z: {"logits": z}, "dict"),
+    "an image": (lambda z: z[:, :, None], r"\(8, 3, 1\)"),
+    "None": (lambda z: None, "NoneType"),
+}
+
+
+@pytest.mark.parametrize("weighting", ["class", "uniform"])
+@pytest.mark.parametrize("case", WRONG_OUTPUTS)
+def test_module_without_logits_of_the_right_shape(case, weighting):
+    what, found = WRONG_OUTPUTS[case]
+    words = (
+        r"`module` must return logits of shape \(n, 3\), one column for each of the classes "
+        rf"\[0, 1, 2\]; Returns returned {found}. Set its output width to 3\."
+    )
+    with pytest.raises(ModuleOutputError, match=words):
+        quick(Returns(what), weighting=weighting).fit(*DATA)
+
+
+def test_wrong_width_is_seen_before_a_fitted_classifier_is_trained_on():
+    net = quick(max_epochs=1, warm_start=True).fit(*DATA)
+    before = weights(net)
+    with pytest.raises(ModuleOutputError, match=r"shape \(n, 4\).*Net returned \(8, 3\)"):
+        net.fit(X, np.arange(48) % 4, X_META, np.arange(12) % 4)
+    assert np.array_equal(weights(net), before)
+
+
+@pytest.mark.filterwarnings("ignore::skgdw.exceptions.MetaClassWarning")
+def test_after_a_refused_refit_the_classifier_does_not_pass_for_fitted_on_new_labels():
+    net = quick(warm_start=True).fit(*DATA.labelled([*"abc"]))
+    with pytest.raises(ModuleOutputError, match="Net returned"):
+        net.fit(X, np.array([*"wxyz"])[np.arange(48) % 4], X_META, np.array([*"wxy"])[Y_META])
+    assert list(net.classes_) == [*"abc"]
+
+
+class Softmax(Net):
+    def forward(self, X):
+        return super().forward(X).softmax(dim=1)
+
+
+@pytest.mark.parametrize("weighting", ["class", "uniform"])
+def test_probabilities_for_logits(weighting):
+    with pytest.warns(ProbabilityOutputWarning, match="of Softmax are positive and sum to one"):
+        quick(Softmax, weighting=weighting).fit(*DATA)
+
+
+def test_positive_logits_are_no_probabilities():
+    quick(Returns(lambda z: z.exp())).fit(*DATA)
+
+
+def test_a_single_logit_is_no_probability():
+    with pytest.warns(match="No meta set was given"):
+        quick(Net(n_classes=1)).fit(X, np.zeros(48))
+
+
+@pytest.mark.parametrize("meta", ["one row", "batches of one row"])
+def test_batch_statistics_of_one_meta_row(meta):
+    """A batch of one row has no statistics: say so, or do without."""
+    module = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Linear(5, 1))
+    options = {} if meta == "one row" else {"iterator_meta__batch_size": 1}
+    n_meta = 1 if meta == "one row" else 4
+    try:
+        quick(module, **options).fit(X, np.zeros(48), X_META[:n_meta], np.zeros(n_meta))
+    except ValueError as error:
+        assert "meta" in str(error)  # noqa: PT017 (training is as good as a clear refusal)
+
+
+def test_weighting_net_as_an_instance_is_copied():
+    own = WeightNet(hidden=3)
+    before = copy.deepcopy(own.state_dict())
+    net = quick(weight_net=own).fit(*DATA)
+    assert net.weight_net_.state_dict()["layers.0.weight"].shape == (3, 1)
+    assert all(torch.equal(own.state_dict()[name], value) for name, value in before.items())
+
+
+class ColumnWeightNet(nn.Linear):
+    def __init__(self):
+        super().__init__(1, 1)
+
+    def forward(self, losses):
+        return super().forward(losses[:, None]).sigmoid()
+
+
+def test_weighting_net_that_returns_a_column():
+    with pytest.raises((ValueError, TypeError, RuntimeError), match=r"`weight_net` .* \(n,\)"):
+        quick(weight_net=ColumnWeightNet).fit(*DATA)

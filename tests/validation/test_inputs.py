@@ -1,0 +1,118 @@
+"""What may come as rows: numbers in dense arrays of the form of X."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator
+
+from classifier_cases import blobs
+from skgdw._intake._check_fit import GivenRows, check_fit
+from skgdw._validation import as_plain_mapping, check_mapping, passes_through
+
+X, Y, X_META, Y_META = blobs()
+X_VAL, Y_VAL = blobs(9, 3, seed=1)[:2]
+
+
+class Taker(BaseEstimator):
+    """What the walk asks of a classifier, and no more."""
+
+    def __init__(self, meta_size=0.25, train_split=None):
+        self.meta_size, self.train_split = meta_size, train_split
+
+    def _input_dtype(self):
+        return "numeric"
+
+
+def walk(*given, uses_meta=True, classes=None, draws=None, **beside):
+    def random_state():
+        if draws is not None:
+            draws.append("drawn")
+        return np.random.RandomState(0)
+
+    return check_fit(
+        Taker(),
+        GivenRows(*given, **beside),
+        classes=classes,
+        reset=True,
+        uses_meta=uses_meta,
+        random_state=random_state,
+    )
+
+
+FRAME = pd.DataFrame(X, columns=[*"abcd"])
+ODD = {
+    "text": lambda n: ["u"] * n,
+    "dates": lambda n: pd.date_range("2020", periods=n),
+    "categories of text": lambda n: pd.Categorical(["u"] * n),
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("name", ["X", "X_meta", "X_val"])
+def test_columns_without_numbers_are_named(odd, name):
+    frames = {"X": FRAME, "X_meta": FRAME[:12] + 0.01, "X_val": FRAME[12:21] + 0.01}
+    frames[name] = frames[name].assign(b=ODD[odd](len(frames[name])))
+    words = rf"`{name}` must hold numbers; got column 'b' \(.*\). Encode these columns, for inst"
+    with pytest.raises(TypeError, match=words):
+        walk(frames["X"], Y, frames["X_meta"], Y_META, X_val=frames["X_val"], y_val=Y_VAL)
+
+
+def test_all_columns_without_numbers_are_named_at_once():
+    with pytest.raises(TypeError, match=r"got column 'a' .*, column 'c' .*leave them out"):
+        walk(FRAME.assign(a="u", c="v"), Y)
+
+
+def test_categories_of_numbers_are_numbers():
+    frame = FRAME.assign(b=pd.Categorical(np.arange(48) % 3))
+    data = walk(frame, Y, uses_meta=False)
+    assert data.train.X[:, 1].tolist() == (np.arange(48) % 3).tolist()
+
+
+def test_missing_numbers_are_missing_and_no_text():
+    frame = FRAME.assign(b=pd.array([1] * 47 + [None], dtype="Int64"))
+    with pytest.raises(ValueError, match="Input X contains NaN"):
+        walk(frame, Y)
+
+
+def test_an_array_of_dates_is_refused():
+    with pytest.raises(TypeError, match=r"`X` must hold numbers; got an array of datetime64\[D\]"):
+        walk(np.full((48, 4), np.datetime64("2020-01-01")), Y)
+
+
+@pytest.mark.parametrize("name", ["X", "X_meta", "X_val"])
+def test_sparse_rows_are_refused_with_the_way_out(name):
+    sparse = pytest.importorskip("scipy.sparse")
+    given = {"X": X, "X_meta": X_META, "X_val": X_VAL}
+    given[name] = sparse.csr_array(given[name])
+    words = (
+        rf"`{name}` must be dense; got a sparse csr_array. Pass {name}.toarray\(\), or .*sparse_"
+    )
+    with pytest.raises(TypeError, match=words):
+        walk(given["X"], Y, given["X_meta"], Y_META, X_val=given["X_val"], y_val=Y_VAL)
+
+
+@pytest.mark.parametrize(
+    ("mapping", "words"),
+    [
+        ({}, "`X` as a mapping must hold arrays of one length, .*; got no entry"),
+        ({"a": np.zeros(3), "b": np.zeros(2)}, r"of one length, .*; got {'a': 3, 'b': 2}"),
+        ({"a": np.zeros((0, 2))}, r"at least one row; got {'a': 0}"),
+        (
+            {"a": [1.0, np.nan], "b": [1, 2], "c": [np.inf, 0.0]},
+            r"`X` must be finite; got NaN or infinity in the entries \['a', 'c'\]",
+        ),
+    ],
+)
+def test_mappings_are_checked_entry_by_entry(mapping, words):
+    with pytest.raises(ValueError, match=words):
+        check_mapping(mapping, "X")
+
+
+def test_text_in_a_mapping_is_for_the_module_to_read():
+    check_mapping({"words": ["a", "b"], "length": np.array([1, 2])}, "X")
+
+
+def test_what_passes_through_is_left_to_the_module():
+    assert passes_through({"a": np.zeros(2)})
+    assert not passes_through(np.zeros((2, 2)))
+    assert as_plain_mapping(X) is X

@@ -1,0 +1,73 @@
+"""The classes that labels make up, and labels that do not fit to them."""
+
+import numpy as np
+import pytest
+from torch.utils.data import Dataset
+
+from classifier_cases import Rows
+from skgdw._validation import (
+    check_dataset_labels,
+    check_given,
+    check_known,
+    check_same_classes,
+    find_classes,
+)
+
+Y, Y_META = np.array([*"baab"]), np.array([*"cca"])
+
+
+def test_classes_are_the_sorted_union():
+    assert find_classes(Y, Y_META, None).tolist() == [*"abc"]
+    assert find_classes(Y, None, None).tolist() == [*"ab"]
+
+
+def test_classes_that_are_given_keep_their_order():
+    assert find_classes(Y, Y_META, [*"dcba"]).tolist() == [*"dcba"]
+    assert find_classes(None, None, [2, 1]).tolist() == [2, 1]
+
+
+def test_labels_beside_the_given_classes_are_named():
+    words = r"`classes` must hold every label; got \['a'\], and labels \['b', 'c'\] beside them"
+    with pytest.raises(ValueError, match=words):
+        find_classes(Y, Y_META, ["a"])
+    with pytest.raises(ValueError, match=r"must not repeat a label; got \['a', 'b', 'c', 'a'\]"):
+        find_classes(Y, Y_META, [*"abca"])
+
+
+def test_labels_that_nothing_is_learnt_for_are_counted():
+    check_known(Y, np.array([*"ab"]), "y_val")
+    check_known(None, np.array([*"ab"]), "y_val")
+    words = r"`y_val` must hold labels that y or y_meta hold, \['a', 'b'\]; got \['c'\] in 2 rows"
+    with pytest.raises(ValueError, match=words):
+        check_known(Y_META, np.array([*"ab"]), "y_val")
+
+
+def test_a_later_call_names_the_same_classes():
+    check_same_classes([*"ba"], np.array([*"ab"]))
+    with pytest.raises(ValueError, match=r"must be those of the first call, \['a', 'b'\]; got"):
+        check_same_classes([*"abc"], np.array([*"ab"]))
+
+
+def test_no_labels():
+    with pytest.raises(ValueError, match="`y_meta` must hold one label a row; got None"):
+        check_given(None, "y_meta")
+
+
+def test_a_dataset_holds_its_labels_or_has_them_beside_it():
+    data = Rows(np.zeros((4, 2)), np.zeros(4))
+    assert check_dataset_labels(data, None, classes=[0, 1]) is None
+    assert check_dataset_labels(data, Y, classes=None).tolist() == Y.tolist()
+    with pytest.raises(ValueError, match="`classes` must be given to the classifier when a Data"):
+        check_dataset_labels(data, None, classes=None)
+    with pytest.raises(ValueError, match="same number of rows; got 4 and 3"):
+        check_dataset_labels(data, Y_META, classes=None)
+
+
+class Endless(Dataset):
+    def __getitem__(self, i):
+        return np.zeros(2), 0
+
+
+def test_a_dataset_without_a_length():
+    with pytest.raises(TypeError, match="`X` as a Dataset must have a length; got Endless without"):
+        check_dataset_labels(Endless(), None, classes=[0, 1])
