@@ -120,7 +120,7 @@ class Assembly:
         if trial.shares_pass and isinstance(jvp, Difference):
             # Not from a pass in bf16: a difference of short numbers would be noise.
             jvp = replace(jvp, shares_pass=precision.dtype is None)
-        logger.debug("meta gradient of %s: %s", self._name, jvp)
+        logger.info("J g of %s: %s (asked for %r)", self._name, jvp, self.settings.meta_gradient)
         return jvp
 
     def captured(self, update: Update, step: MetaStep) -> tuple[Update, MetaStep]:

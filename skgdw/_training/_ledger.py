@@ -39,6 +39,7 @@ class Ledger:
         self._total_weight, self._total_probability = column(0), column(0)
         self._last_prediction = column(-1, torch.int32)
         self._times_seen = column(0, torch.int32)
+        self._times_weighted = column(0, torch.int32)
         self._waiting: list[tuple[Evidence, Tensor | None]] = []
         self._n_waiting = 0
 
@@ -54,6 +55,8 @@ class Ledger:
         """
         if evidence.rows is None:
             return
+        if self._waiting and (self._waiting[-1][1] is None) is not (given_weight is None):
+            self.write()  # plain and weighted batches are not written down together
         self._waiting.append((evidence, given_weight))
         self._n_waiting += evidence.logits.numel()
         if len(self._waiting) >= _BATCHES_AT_ONCE or self._n_waiting >= _LOGITS_AT_ONCE:
@@ -70,13 +73,15 @@ class Ledger:
         assert rows is not None  # `note` lets no other in
         self._last_loss.index_copy_(0, rows, evidence.losses.to(self._last_loss.dtype))
         self._last_prediction.index_copy_(0, rows, evidence.prediction.to(torch.int32))
-        self._times_seen.index_add_(0, rows, torch.ones_like(rows, dtype=torch.int32))
+        once = torch.ones_like(rows, dtype=torch.int32)
+        self._times_seen.index_add_(0, rows, once)
         probability = evidence.given_probability.to(self._total_probability.dtype)
         self._total_probability.index_add_(0, rows, probability)
-        if all(weight is not None for weight in weights):
+        if weights[0] is not None:
             given = torch.cat(weights).to(self._last_weight.dtype)
             self._last_weight.index_copy_(0, rows, given)
             self._total_weight.index_add_(0, rows, given)
+            self._times_weighted.index_add_(0, rows, once)
 
     def columns(self) -> dict[str, Tensor]:
         """Return the columns, each of shape (n_rows,).
@@ -91,11 +96,12 @@ class Ledger:
         """
         self.write()
         seen = self._times_seen
-        times = torch.where(seen > 0, seen, torch.nan)
-        weighted = torch.where(self._last_weight.isnan(), torch.nan, self._total_weight)
+        times, weighted = (
+            torch.where(count > 0, count, torch.nan) for count in (seen, self._times_weighted)
+        )
         found = (
             self._last_weight,
-            weighted / times,
+            self._total_weight / weighted,
             self._last_loss,
             self._total_probability / times,
             self._last_prediction,

@@ -33,7 +33,10 @@ class NetworkWeighting(Weighting):
         return close_rows(weight * evidence.logit_grad, evidence.y)
 
     def learn(self, evidence: Evidence, weight: Tensor, gradient: PullGradient) -> None:
-        """Send each row's summed weight gradient back through the net."""
+        """Send each row's summed weight gradient back through the net, as the paper does.
+
+        Of a row whose probability was capped this leaves out the thousandth that closes it.
+        """
         weight.backward(gradient.by_weight.sum(dim=1, keepdim=True))
 
 

@@ -18,7 +18,6 @@ from skgdw._training.step._jvp import (
 )
 from skgdw._warn import warn
 from skgdw.exceptions import MetaGradientFallbackWarning
-from skgdw.functional import NotCovered
 
 logger = logging.getLogger("skgdw")
 
@@ -94,7 +93,6 @@ def choose_jvp(
                 refusals.append(reason)
         else:
             break
-    logger.debug("meta gradient of %s: %s (asked for %r)", module_name, way, requested)
     if refusals:
         advice = (
             "build the module on torch's math attention to be rid of this message."
@@ -157,13 +155,14 @@ def fastest(chosen: Jvp, attempt: Callable[[Jvp], Tensor], eps: float | None = N
     recorded = Recorded(chosen)
     try:
         found = attempt(recorded)
-    except NotCovered as error:
-        reason = f"it does not cover {error}"
     except Exception as error:  # a rule that is wrong: dual numbers do without it
         reason = f"a rule of it fails: {type(error).__name__}: {error}"
     else:
-        if recorded.is_on and agree(found, attempt(chosen), eps):
+        if not recorded.is_on:
+            reason = "it holds what no rule covers"
+        elif agree(found, attempt(chosen), eps):
             return recorded
-        reason = "it gives another derivative than dual numbers"
+        else:
+            reason = "it gives another derivative than dual numbers"
     logger.info("forward mode by dual numbers, not along the recorded graph: %s", reason)
     return chosen
