@@ -23,7 +23,7 @@ from skgdw._training.speed._switch import speed_in_use
 from skgdw._training.trial._probe import eager
 from skgdw._validation import check_auto_module, check_reduction
 from skgdw.modules import MLP
-from skgdw.weighting._registry import arguments_of, make_weighting, weighting_class
+from skgdw.weighting._registry import make_weighting, weighting_class
 
 # SGD's settings: the paper's for image networks. Under them an MLP hardly learns classes of a few
 # rows among thousands, all the less as weights below one shorten its steps and leave the decay.
@@ -93,6 +93,7 @@ class BuiltNet(SklearnNet):
             "weight_net": self.weight_net_,
             "meta_lr": self.meta_lr,
             "weight_clip": self.weight_clip,
+            "n_classes": len(getattr(self, "classes_inferred_", ())),
         }
         weighting = make_weighting(self.weighting, self.get_params_for("weighting"), offered)
         self.weighting_ = weighting.to(self._module_dtype())
@@ -129,14 +130,15 @@ class BuiltNet(SklearnNet):
         args, kwargs = self.get_params_for_optimizer(
             "weight_net_optimizer", self.weight_net_.named_parameters()
         )
-        if "weight_net" not in arguments_of(self.weighting):
+        learnt = {id(p) for p in self.weighting_.parameters()}
+        if learnt != {id(p) for p in self.weight_net_.parameters()}:
             groups = [group for group in self.weighting_.parameter_groups() if group["params"]]
             args = (groups or args[0],)
         # Where none is set skorch would take the classifier's learning rate.
         kwargs["lr"] = self.get_params_for("weight_net_optimizer").get("lr", 1e-3)
         if self.weight_net_optimizer is Adam:
-            own = {"weight_decay": 1e-4}
-            kwargs = {**own, **(_ONE_KERNEL if self._may_fuse(kwargs) else {}), **kwargs}
+            decay = {"weight_decay": 1e-4}
+            kwargs = {**decay, **(_ONE_KERNEL if self._may_fuse(kwargs) else {}), **kwargs}
         self.weight_net_optimizer_ = make_optimizer(
             "weight_net_optimizer", self.weight_net_optimizer, args, kwargs
         )

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.utils.metadata_routing import UNUSED
 from torch.utils.data import DataLoader
 
 from skgdw import _validation as check
-from skgdw._intake._check_fit import GivenRows, TrainingData, check_fit
+from skgdw._intake._check_fit import GivenRows
 from skgdw._rows import RowContainer
-from skgdw._training._precision import PRECISIONS
-from skgdw._training.trial._derivatives import META_GRADIENTS
 from skgdw._weighted_net import WeightedNet
 from skgdw.modules import WeightNet
-from skgdw.weighting._registry import weighting_class
-
-# What parameters of these names may be.
-CHOICES = {"meta_gradient": META_GRADIENTS, "precision": PRECISIONS}
+from skgdw.weighting._registry import WeightingLike
 
 
 class GDWClassifier(WeightedNet):
@@ -38,10 +32,11 @@ class GDWClassifier(WeightedNet):
         Network that returns logits of shape (n, n_classes). "auto" takes an MLP for tables, a small
         residual net for images of at most 16 pixels a side and ResNet-32 above; all of them
         standardise their inputs. An instance is copied, so that every ``fit`` starts afresh.
-    weighting : {"class", "instance", "network", "uniform"}, default="class"
-        A weight for each class of each row (GDW), one for each row stepped against its meta
-        gradient, one for each row out of the weighting net (MW-Net), or none: plain training,
-        which checks a given meta set and leaves it unused.
+    weighting : str, Weighting class or instance, default="class"
+        "class": a weight for each class of each row (GDW); "instance": one for each row, stepped
+        against its gradient; "network": one for each row out of the weighting net (MW-Net);
+        "uniform": plain training, which checks a given meta set and leaves it unused. Or one of
+        your own, see `skgdw.weighting.Weighting`; ``weighting__*`` are its arguments.
     meta_lr : float, default=0.1
         Step of a weight whose meta gradient is of mean size in its batch, >= 0. The paper's outer
         rate is ``meta_lr`` times batch size times number of classes.
@@ -54,15 +49,19 @@ class GDWClassifier(WeightedNet):
     meta_every : int, default=1
         Steps from one meta batch to the next; between them the weighting net alone gives the
         weights.
+    meta_weight : float, default=0.0
+        Weight of the meta gradient in the step of the network itself, >= 0; 0 is the paper's
+        algorithm.
     lookahead_lr : float or None, default=None
         Rate of the look-ahead, > 0. None follows the learning rates of ``optimizer=SGD``; other
         optimizers, whose rate is no step length, get 0.05.
     meta_gradient : {"auto", "forward", "difference", "unrolled"}, default="auto"
-        How the meta gradient is computed: forward-mode differentiation, finite differences, or
-        double backward. "auto" takes the first of forward, unrolled and difference that the module
-        can do; see ``meta_gradient_``.
+        How J g is computed, the change of the training logits along the meta gradient g: by
+        forward mode, finite differences, or double backward. "auto" takes the first of forward,
+        unrolled and difference that the module can do; see ``meta_gradient_``.
     precision : {"float32", "bf16"}, default="float32"
         "bf16" trains the module's passes under autocast; logits and weights stay in float32.
+        Experimental: it has not run on a GPU.
     meta_size : float or int, default=0.1
         Share or number of rows taken out of the training set, balanced over the classes, where no
         meta set is given.
@@ -70,6 +69,13 @@ class GDWClassifier(WeightedNet):
         Whether every class of an uneven meta set is drawn equally often, so that rows of classes
         with fewer come more often. Rows come as they are where ``iterator_meta`` does not shuffle,
         has a sampler of its own or is no DataLoader, and where a Dataset holds the labels itself.
+    keep_best : bool, default=False
+        Whether to end with the parameters of the best epoch: by balanced accuracy on the rows of
+        ``X_val``, or where there are none on the meta set. See ``history_``, "keep_best_score".
+    fine_tune : bool, default=False
+        Whether to keep the best epoch and fine-tune it on the meta set, for 30 epochs at a rate
+        that cross-validation within the meta set chooses. With ``weighting="uniform"`` this is the
+        careful baseline to beat.
     weight_net : torch module or its class, default=WeightNet
         Maps losses (n,) to weights (n,) in (0, 1). ``weight_net__hidden=100``.
     weight_net_optimizer : torch optimizer class, default=torch.optim.Adam
@@ -109,16 +115,20 @@ class GDWClassifier(WeightedNet):
         Columns, or channels, of X.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Column names, where X is a DataFrame with strings for names.
-    module_, weight_net_ : torch.nn.Module
-        The trained network and weighting net.
+    module_, weight_net_, weighting_ : torch.nn.Module
+        The trained network, weighting net and weighting.
     meta_gradient_ : str or None
-        The method in use for the meta gradient; None in plain training.
+        How J g was computed; None in plain training.
+    row_ledger_ : dict of str to ndarray of shape (n_rows,)
+        What training saw of each row of X: ``last_weight`` and ``mean_weight`` of its given label,
+        ``last_loss``, ``mean_given_probability``, ``last_prediction`` (a class code),
+        ``times_seen``. NaN, or -1, of rows that were not trained on; weights of plain training.
     row_weights_ : ndarray of shape (n_rows,) or None
-        For each row of X the weight of its given label when last seen; NaN for rows that were not
-        trained on, or that came in a Dataset of the user's. None in plain training.
+        The column ``last_weight``; None in plain training.
     history_ : skorch.history.History
         One record an epoch: ``train_loss``, ``meta_loss`` (meta batches after the look-ahead),
-        ``weight_given`` (mean weight at the given label), ``weight_other`` (at the other classes).
+        ``weight_given`` (mean weight at the given label), ``weight_other`` (at the other classes),
+        ``stage``.
 
     See Also
     --------
@@ -165,7 +175,7 @@ class GDWClassifier(WeightedNet):
         self,
         module: Any = "auto",
         *,
-        weighting: str = "class",
+        weighting: WeightingLike = "class",
         meta_lr: float = 0.1,
         weight_clip: float = 0.2,
         min_gradient_share: float = 0.1,
@@ -321,19 +331,3 @@ class GDWClassifier(WeightedNet):
             data = self._check_fit(given, known, reset=not fitted, fresh=fresh)
             self._train(data, fresh=fresh, is_partial_fit=True)
         return self
-
-    def _check_fit(
-        self, given: GivenRows, classes: ArrayLike | None, *, reset: bool, fresh: bool
-    ) -> TrainingData:
-        """Check the parameters and what is given; a fresh fit starts the source of seeds anew."""
-
-        def source() -> np.random.RandomState:
-            if fresh or not hasattr(self, "_random"):
-                self._new_random()
-            return self._random
-
-        check.check_parameters(self, CHOICES)
-        uses_meta = weighting_class(self.weighting).uses_meta or self.fine_tune
-        return check_fit(
-            self, given, classes=classes, reset=reset, uses_meta=uses_meta, random_state=source
-        )

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from skorch.utils import TeeGenerator
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
@@ -16,16 +18,22 @@ from skgdw._feed._dataset import RowDataset
 from skgdw._feed._feed import Feed, Loading
 from skgdw._feed._layout import Layout
 from skgdw._feed._numbers import rows_of
-from skgdw._intake._check_fit import TrainingData
+from skgdw._intake._check_fit import GivenRows, TrainingData, check_fit
 from skgdw._net._sklearn_net import SklearnNet, listens
 from skgdw._training._checkpoint import Saved, collect, describe, restore
 from skgdw._training._metrics import settle
 from skgdw._training._parts import Parts, Settings
 from skgdw._training._plan import Stage, make_plan
+from skgdw._training._precision import PRECISIONS
 from skgdw._training._schedule import FitSchedule
 from skgdw._training._session import Session
-from skgdw._validation import check_logits
+from skgdw._training.trial._derivatives import META_GRADIENTS
+from skgdw._validation import check_logits, check_parameters
 from skgdw.callbacks import Resume
+from skgdw.weighting._registry import weighting_class
+
+# What parameters of these names may be.
+CHOICES = {"meta_gradient": META_GRADIENTS, "precision": PRECISIONS}
 
 
 class WeightedNet(BuiltNet):
@@ -64,6 +72,22 @@ class WeightedNet(BuiltNet):
         finally:
             for name in ("_data", "_is_partial_fit", "_session", "_seeds"):
                 self.__dict__.pop(name, None)
+
+    def _check_fit(
+        self, given: GivenRows, classes: ArrayLike | None, *, reset: bool, fresh: bool
+    ) -> TrainingData:
+        """Check the parameters and what is given; a fresh fit starts the source of seeds anew."""
+
+        def source() -> np.random.RandomState:
+            if fresh or not hasattr(self, "_random"):
+                self._new_random()
+            return self._random
+
+        check_parameters(self, CHOICES)
+        uses_meta = weighting_class(self.weighting).uses_meta or self.fine_tune
+        return check_fit(
+            self, given, classes=classes, reset=reset, uses_meta=uses_meta, random_state=source
+        )
 
     def _train(self, data: TrainingData, *, fresh: bool, is_partial_fit: bool) -> None:
         """Build what is not built yet, and hand over to skorch."""

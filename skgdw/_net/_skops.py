@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
@@ -94,8 +94,11 @@ def restore(net: SkorchNet, state: dict) -> None:
             net.device = net._check_device(net.device, get_map_location(net.device))
         try:
             net.initialize()
-            for name, part in fitted["parts"].items():
-                getattr(net, name).load_state_dict(_map(part, np.ndarray, torch.as_tensor))
+            for name, saved in fitted["parts"].items():
+                part, values = getattr(net, name), _map(saved, np.ndarray, torch.as_tensor)
+                if isinstance(part, nn.Module):
+                    _make_buffers(part, cast("dict[str, Tensor]", values))
+                part.load_state_dict(values)
         except Exception as error:
             raise ValueError(
                 "A classifier in a skops file is built anew, so its parameters must build the "
@@ -104,6 +107,15 @@ def restore(net: SkorchNet, state: dict) -> None:
             ) from error
     net.history_ = History(fitted["history"])
     net._random.set_state(fitted["random"])
+
+
+def _make_buffers(module: nn.Module, values: dict[str, Tensor]) -> None:
+    """Make the buffers that a module got after it was built, such as a weighting's row memory."""
+    known = module.state_dict().keys()
+    for name, value in values.items():
+        path, _, last = name.rpartition(".")
+        if name not in known:
+            module.get_submodule(path).register_buffer(last, torch.empty_like(value))
 
 
 def _row_shape(fitted: dict) -> tuple[int, ...]:

@@ -53,7 +53,7 @@ def make_plan(
     is_weighted : bool
         Whether the weighting has its say.
     fine_tune : bool
-        Whether fine-tuning on the meta rows follows, from the epoch that was best on them.
+        Whether fine-tuning on the meta rows follows, from the best epoch.
     keep_best : bool
         Whether the best epoch is kept: on the validation rows, or where there are none on the meta
         rows.
@@ -62,8 +62,18 @@ def make_plan(
     -------
     list of Stage
         In the order in which they are run.
+
+    Raises
+    ------
+    ValueError
+        If there are no rows to judge epochs on.
     """
-    judged_on = rows.meta if fine_tune else (rows.valid or rows.meta) if keep_best else None
+    judged_on = (rows.valid or rows.meta) if keep_best or fine_tune else None
+    if keep_best and judged_on is None:
+        raise ValueError(
+            "`keep_best` must have rows to judge epochs on; got no meta set and no `X_val`. Pass "
+            "X_val and y_val with trusted labels, or X_meta and y_meta."
+        )
     name = "weighted" if is_weighted else "plain"
     stages = [Stage(name, rows.train, epochs, is_weighted, judged_on=judged_on)]
     if fine_tune and rows.meta is not None:

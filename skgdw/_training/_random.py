@@ -67,32 +67,32 @@ class RandomStream:
         with self.active(), self.replay(self._state):
             yield
 
-    def mark(self) -> list[Tensor]:
+    def rng_state(self) -> list[Tensor]:
         """Remember the present position; inside `active`."""
         return self._read()
 
     @contextmanager
-    def replay(self, mark: list[Tensor]) -> Iterator[None]:
-        """Draw the numbers that followed `mark` again; inside `active`."""
+    def replay(self, rng_state: list[Tensor]) -> Iterator[None]:
+        """Draw the numbers that followed `rng_state` again; inside `active`."""
         present = self._read()
-        self._write(mark)
+        self._write(rng_state)
         try:
             yield
         finally:
             self._write(present)
 
 
-class StillStream:
+class NullStream:
     """Stands in for a `RandomStream` where nothing is drawn, and touches no state."""
 
     def active(self) -> AbstractContextManager[None]:
         """Do nothing."""
         return nullcontext()
 
-    def mark(self) -> list[Tensor]:
+    def rng_state(self) -> list[Tensor]:
         """Return an empty position."""
         return []
 
-    def replay(self, mark: list[Tensor]) -> AbstractContextManager[None]:
+    def replay(self, rng_state: list[Tensor]) -> AbstractContextManager[None]:
         """Do nothing."""
         return nullcontext()

@@ -106,7 +106,7 @@ class Session:
         parts.set_training(True)
         self.first_rows = self.feed.first_training_rows(self.rows.train, TRIAL_ROWS)
         X, _ = self.feed.layout(self.first_rows)
-        with self.stream.active(), self.stream.replay(self.stream.mark()):
+        with self.stream.active(), self.stream.replay(self.stream.rng_state()):
             fit_input_scaling(module, self.rows.train.X, X)
         parts.set_training(True)
         takes_logits = parts.weighting.uses_meta or isinstance(parts.criterion, nn.CrossEntropyLoss)
@@ -140,6 +140,7 @@ class Session:
         self._update = self._plain_update
         if stage.is_weighted and self.rows.meta is not None:
             self.parts.weighting.start(self.rows.n_rows, self.settings.n_classes)
+            self.parts.weighting.to(self.parts.device)
             self._assemble(self.rows.meta)
         groups = self.parts.optimizer.param_groups
         self._rates = [

@@ -11,11 +11,14 @@ import torch
 from skorch import NeuralNet
 from skorch.dataset import Dataset as SkorchDataset
 
+from skgdw.weighting import WEIGHTINGS
+
 # Parts that are built with arguments of the user's, and what they get besides.
 _FILLED_IN: dict[str, set[str]] = {
     "module": set(),
     "criterion": set(),
     "weight_net": set(),
+    "weighting": set(),
     "optimizer": {"params"},
     "weight_net_optimizer": {"params"},
     "iterator_train": {"dataset"},
@@ -122,6 +125,8 @@ def _parameters(net: NeuralNet) -> Iterator[str]:
 
 def _factory(net: NeuralNet, part: str) -> Any:
     value = torch.compile if part == "compile" else getattr(net, part)
+    if part == "weighting" and isinstance(value, str):
+        value = WEIGHTINGS.get(value)
     return type(value) if isinstance(value, torch.nn.Module) else value
 
 

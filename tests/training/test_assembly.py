@@ -128,7 +128,8 @@ def test_the_order_of_memory_follows_the_module(step_of, monkeypatch, speed):
 def test_the_choice_is_logged(step_of, caplog):
     with caplog.at_level(logging.DEBUG, logger="skgdw"):
         step_of()
-    assert 'meta gradient of Net: "forward" along the recorded graph' in caplog.messages
+    expected = "J g of Net: \"forward\" along the recorded graph (asked for 'auto')"
+    assert caplog.messages == [expected]
 
 
 def test_what_does_not_fit_is_refused_before_the_first_step(monkeypatch):

@@ -9,7 +9,7 @@ from torch import nn
 
 from cases import CASES, batch, seeded
 from properties import untouched
-from skgdw._training._random import RandomStream, StillStream
+from skgdw._training._random import NullStream, RandomStream
 from skgdw._training.step._plain_step import PlainStep
 from skgdw.weighting._row_loss import make_row_loss
 
@@ -38,7 +38,7 @@ def test_global_state_is_untouched():
         stream = RandomStream(5, CPU)
         with stream.active():
             torch.rand(3)
-            with stream.replay(stream.mark()):
+            with stream.replay(stream.rng_state()):
                 torch.rand(7)
 
 
@@ -48,7 +48,7 @@ def test_global_state_comes_back_after_an_error():
     def fail():
         with stream.active():
             torch.rand(3)
-            with stream.replay(stream.mark()):
+            with stream.replay(stream.rng_state()):
                 torch.rand(2)
                 raise ZeroDivisionError
 
@@ -61,7 +61,7 @@ def test_global_state_comes_back_after_an_error():
 def test_replay_draws_the_same_again_and_returns():
     stream = RandomStream(5, CPU)
     with stream.active():
-        mark = stream.mark()
+        mark = stream.rng_state()
         first = torch.rand(3)
         for _ in range(2):
             with stream.replay(mark):
@@ -83,11 +83,11 @@ def test_undone_draws_leave_no_trace():
 
 
 def test_a_still_stream_is_no_stream():
-    stream = StillStream()
-    with stream.active(), stream.replay(stream.mark()):
+    stream = NullStream()
+    with stream.active(), stream.replay(stream.rng_state()):
         first = torch.rand(3)
     assert torch.equal(first, drawn_from(0, 3)[0])  # the global numbers, as every test starts them
-    assert stream.mark() == []
+    assert stream.rng_state() == []
 
 
 def test_streams_nest():

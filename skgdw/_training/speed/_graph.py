@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.optim import SGD, Optimizer
 
 from skgdw._feed._layout import Inputs
-from skgdw._training._random import StillStream
+from skgdw._training._random import NullStream
 from skgdw._training.step._meta_step import MetaStep
 from skgdw._training.step._passes import Passes
 from skgdw._training.step._plain_step import StepResult
@@ -43,7 +43,7 @@ class Recorder(Protocol):
 
     capturable: bool
 
-    def aside(self, action: Callable[[], StepResult]) -> StepResult:
+    def on_side_stream(self, action: Callable[[], StepResult]) -> StepResult:
         """Run the action where it will be captured."""
 
     def record(self, action: Callable[[], StepResult]) -> Callable[[], StepResult]:
@@ -58,7 +58,7 @@ class CudaRecorder:
     def __init__(self) -> None:
         self._stream = torch.cuda.Stream()
 
-    def aside(self, action: Callable[[], StepResult]) -> StepResult:
+    def on_side_stream(self, action: Callable[[], StepResult]) -> StepResult:
         """Run the action on the stream of the captures."""
         outer = torch.cuda.current_stream()
         self._stream.wait_stream(outer)
@@ -80,7 +80,7 @@ class CudaRecorder:
         return replay
 
 
-class HeldBatches(Iterator[Any]):
+class StaticBatches(Iterator[Any]):
     """Meta batches that stand in the same tensors, one after the other.
 
     Parameters
@@ -90,7 +90,7 @@ class HeldBatches(Iterator[Any]):
 
     def __init__(self, source: Iterator[Any]) -> None:
         self._source = source
-        self._place = Place()
+        self._place = StaticInputs()
 
     def advance(self) -> bool:
         """Put the next batch in place; return whether the place is the same as before."""
@@ -101,7 +101,7 @@ class HeldBatches(Iterator[Any]):
         return self._place.batch
 
 
-class Place:
+class StaticInputs:
     """Tensors that keep their address while what stands in them changes."""
 
     batch: Tree = None
@@ -190,8 +190,8 @@ class GraphedUpdate:
     update : callable
         Takes a batch, changes the module and returns the step's result.
     step : MetaStep
-        What `update` calls; its meta batches are `held`.
-    held : HeldBatches
+        What `update` calls; its meta batches are `meta_batches`.
+    meta_batches : StaticBatches
     rates : GraphRates
     recorder : Recorder
     """
@@ -200,16 +200,16 @@ class GraphedUpdate:
         self,
         update: Update,
         step: MetaStep,
-        held: HeldBatches,
+        meta_batches: StaticBatches,
         rates: GraphRates,
         recorder: Recorder,
     ) -> None:
         self.update = update
         self.step = step
-        self.held = held
+        self.meta_batches = meta_batches
         self.rates = rates
         self.recorder: Recorder | None = recorder
-        self._place = Place()
+        self._place = StaticInputs()
         self._seen: Counter[bool] = Counter()
         self._replays: dict[bool, Callable[[], StepResult]] = {}
 
@@ -218,7 +218,7 @@ class GraphedUpdate:
     ) -> StepResult:
         """Update the module on a batch."""
         has_meta = self.step.has_meta
-        if has_meta and not self.held.advance() and self._replays:
+        if has_meta and not self.meta_batches.advance() and self._replays:
             self._give_up("meta batches differ in size")
         with self.rates.in_place():
             if self.recorder is None or not self._takes((X, y, rows)):
@@ -239,7 +239,7 @@ class GraphedUpdate:
         if self._seen[has_meta] < _WARM_UP:
             self._seen[has_meta] += 1
             # The next batch writes over the tensors of this one, which the ledger still holds.
-            return _copied(recorder.aside(lambda: self.update(X, y, rows, batch)))
+            return _copied(recorder.on_side_stream(lambda: self.update(X, y, rows, batch)))
         count = self.step.count
         if has_meta not in self._replays:
             try:
@@ -280,9 +280,9 @@ def captured(
     recorder: Recorder,
 ) -> tuple[MetaStep, GraphedUpdate]:
     """Return the step made ready for captures, and the update that `recorder` captures."""
-    held = HeldBatches(step.meta_batches)
+    held = StaticBatches(step.meta_batches)
     # As nothing is drawn, no random state need be changed, which a graph does not allow.
-    passes = Passes(step.passes.stateless, StillStream())
+    passes = Passes(step.passes.stateless, NullStream())
     step = replace(step, meta_batches=held, passes=passes)
     rates = GraphRates(list(optimizers), device, capturable=recorder.capturable)
     return step, GraphedUpdate(update, step, held, rates, recorder)

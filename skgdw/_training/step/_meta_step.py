@@ -145,12 +145,13 @@ class MetaStep:
             weighting.learn(evidence, first, gradient)
             self.weighting_optimizer.step()
         with torch.no_grad():
-            return meta, weighting.refine(evidence, first.detach(), gradient)
+            # Detached: a view of a parameter keeps its graph even where none is made.
+            return meta, weighting.refine(evidence, first.detach(), gradient).detach()
 
     def _ask(self, evidence: Evidence) -> Tensor:
         with torch.no_grad():
             weight: Tensor = self.weighting(evidence)
-        return weight
+        return weight.detach()
 
     def _add(self, meta: MetaGradient) -> None:
         """Add the meta gradient to the real one: the meta rows train the network a little."""

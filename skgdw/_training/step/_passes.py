@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from skgdw._feed._layout import Inputs
 from skgdw._training._precision import Precision
-from skgdw._training._random import RandomStream, StillStream
+from skgdw._training._random import NullStream, RandomStream
 from skgdw._training.step._stateless import State, Stateless
 
 
@@ -22,12 +22,12 @@ class Start(NamedTuple):
     ----------
     buffers : mapping of str to Tensor
         Copies of the module's buffers.
-    mark : list of Tensor
+    rng_state : list of Tensor
         Position of the random stream.
     """
 
     buffers: State
-    mark: list[Tensor]
+    rng_state: list[Tensor]
 
     def fresh(self, values: State) -> dict[str, Tensor]:
         """Return parameters with buffers to write to, as BatchNorm does: each pass its own."""
@@ -41,17 +41,17 @@ class Passes:
     Parameters
     ----------
     stateless : Stateless
-    stream : RandomStream or StillStream
+    stream : RandomStream or NullStream
         Active wherever a pass is made.
     """
 
     stateless: Stateless
-    stream: RandomStream | StillStream
+    stream: RandomStream | NullStream
 
     def start(self) -> Start:
         """Note where the live pass will start from, just before it is made."""
         self.stateless.refresh()
-        return Start(self.stateless.copy_buffers(), self.stream.mark())
+        return Start(self.stateless.copy_buffers(), self.stream.rng_state())
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class TrainingPass:
 
     def train_logits(self, values: State, precision: Precision | None = None) -> Tensor:
         """Return the batch's logits at other parameters: the same draws, buffers of their own."""
-        with self.passes.stream.replay(self.start.mark):
+        with self.passes.stream.replay(self.start.rng_state):
             return self.passes.stateless(self.start.fresh(values), self.X, precision=precision)
 
     def full_logits(self, values: State) -> Tensor:
@@ -84,7 +84,7 @@ class TrainingPass:
 
     def wide_logits(self, values: State) -> Tensor:
         """Return these logits from passes in double precision."""
-        with self.passes.stream.replay(self.start.mark):
+        with self.passes.stream.replay(self.start.rng_state):
             return self.passes.stateless.wide(self.start.fresh(values), self.X)
 
     def meta_loss(self, values: State, X_meta: Inputs, y_meta: Tensor) -> Tensor:

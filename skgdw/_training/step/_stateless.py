@@ -19,7 +19,7 @@ _FULL = Precision()
 # What a module returns: logits, alone or first of several things.
 Output: TypeAlias = Tensor | tuple[Any, ...] | list[Any]
 
-Place = tuple[dict[str, Tensor | None], str]
+Slot = tuple[dict[str, Tensor | None], str]
 
 
 def widened(X: Inputs) -> Inputs:
@@ -40,7 +40,7 @@ class Stateless:
     """A module as a function of its parameters and buffers.
 
     ``torch.func.functional_call`` walks the whole module at every call, which on small networks
-    takes longer than the arithmetic. Here the places of all tensors are found once, and again where
+    takes longer than the arithmetic. Here the slots of all tensors are found once, and again where
     they turn out to have changed.
 
     Parameters
@@ -62,7 +62,7 @@ class Stateless:
     def _find(self) -> None:
         self.parameters: dict[str, Tensor] = {}
         self._buffers: dict[str, Tensor] = {}
-        self._places: dict[str, list[Place]] = {}
+        self._slots: dict[str, list[Slot]] = {}
         self._seen: list[tuple[dict[str, Any], list[Any]]] = []
         first_name: dict[int, str] = {}
         for prefix, owner in self.module.named_modules():
@@ -73,7 +73,7 @@ class Stateless:
                         name = f"{prefix}.{key}" if prefix else key
                         name = first_name.setdefault(id(tensor), name)
                         found[name] = tensor
-                        self._places.setdefault(name, []).append((tensors, key))
+                        self._slots.setdefault(name, []).append((tensors, key))
             for held in (owner._parameters, owner._buffers, owner._modules):
                 self._seen.append((held, list(held.values())))
 
@@ -98,7 +98,7 @@ class Stateless:
         own = []
         try:
             for name, value in state.items():
-                for tensors, key in self._places[name]:
+                for tensors, key in self._slots[name]:
                     own.append((tensors, key, tensors[key]))
                     tensors[key] = value
             yield

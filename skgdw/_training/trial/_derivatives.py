@@ -77,18 +77,18 @@ def choose_jvp(
         If none works.
     """
     refusals: list[str] = []
-    ways = [make() for make in _FALLBACKS[requested]]
-    for way in ways:
+    candidates = [make() for make in _FALLBACKS[requested]]
+    for jvp in candidates:
         try:
-            found = attempt(way)
-            if isinstance(way, DualNumbers):
-                _check_backward_agrees(found, way, attempt, eps)
+            found = attempt(jvp)
+            if isinstance(jvp, DualNumbers):
+                _check_backward_agrees(found, jvp, attempt, eps)
         except (RuntimeError, NotImplementedError) as error:
-            if way is ways[-1]:
+            if jvp is candidates[-1]:
                 raise
             # torch's texts run over several lines; the first says what is missing.
             text = str(error).strip() or type(error).__name__
-            reason = f'"{way.method}": {text.splitlines()[0][:160]}'
+            reason = f'"{jvp.method}": {text.splitlines()[0][:160]}'
             if reason not in refusals:  # math attention is no help where there is no attention
                 refusals.append(reason)
         else:
@@ -96,23 +96,23 @@ def choose_jvp(
     if refusals:
         advice = (
             "build the module on torch's math attention to be rid of this message."
-            if getattr(way, "math_attention", False)
-            else f'set meta_gradient="{way.method}" to choose it yourself.'
+            if getattr(jvp, "math_attention", False)
+            else f'set meta_gradient="{jvp.method}" to choose it yourself.'
         )
         warn(
             f'`meta_gradient` "{requested}" needs derivatives that {module_name} does not have '
-            f"({'; '.join(refusals)}). Using {way} instead; {advice}",
+            f"({'; '.join(refusals)}). Using {jvp} instead; {advice}",
             MetaGradientFallbackWarning,
         )
-    return way
+    return jvp
 
 
 def _check_backward_agrees(
-    found: Tensor, way: DualNumbers, attempt: Callable[[Jvp], Tensor], eps: float | None
+    found: Tensor, jvp: DualNumbers, attempt: Callable[[Jvp], Tensor], eps: float | None
 ) -> None:
     """Raise if forward mode differentiates what backward does not, as under torch.no_grad."""
     try:
-        expected = attempt(Unrolled(math_attention=way.math_attention))
+        expected = attempt(Unrolled(math_attention=jvp.math_attention))
     except Exception:  # whatever the module says of it: it is no more than a comparison
         return
     if not agree(found, expected, eps):

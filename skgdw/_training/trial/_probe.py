@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from skgdw._feed._layout import Inputs, channels_last
-from skgdw._training._random import RandomStream, StillStream
+from skgdw._training._random import NullStream, RandomStream
 from skgdw._training.step._jvp import Jvp, WideDifference
 from skgdw._training.step._meta_step import LookAhead
 from skgdw._training.step._passes import Passes, TrainingPass
@@ -35,15 +35,15 @@ class Probe:
     Parameters
     ----------
     stateless : Stateless
-    stream : RandomStream or StillStream
+    stream : RandomStream or NullStream
     """
 
     stateless: Stateless
-    stream: RandomStream | StillStream
+    stream: RandomStream | NullStream
 
     def logits(self, X: Inputs) -> Tensor:
         """Return what the module makes of X."""
-        with torch.no_grad(), self.stream.active(), self.stream.replay(self.stream.mark()):
+        with torch.no_grad(), self.stream.active(), self.stream.replay(self.stream.rng_state()):
             return self.stateless(self.stateless.copy_buffers(), X)
 
     def gains_by_channels_last(self, X: Inputs) -> bool:
@@ -70,7 +70,7 @@ class Probe:
     def repeats_itself(self, X: Inputs) -> bool:
         """Tell whether passes with and without a graph agree to the last bit."""
         without = self.logits(X)
-        with torch.enable_grad(), self.stream.active(), self.stream.replay(self.stream.mark()):
+        with torch.enable_grad(), self.stream.active(), self.stream.replay(self.stream.rng_state()):
             logits = self.stateless(self.stateless.copy_buffers(), X)
         return torch.equal(logits.detach(), without)
 
@@ -84,10 +84,10 @@ class Probe:
     def draws_numbers(self, X: Inputs) -> bool:
         """Tell whether a pass of the module draws random numbers."""
         with torch.no_grad(), self.stream.active():
-            before = self.stream.mark()
+            before = self.stream.rng_state()
             with self.stream.replay(before):
                 self.stateless(self.stateless.copy_buffers(), X)
-                after = self.stream.mark()
+                after = self.stream.rng_state()
         return not all(map(torch.equal, before, after))
 
 
@@ -119,7 +119,7 @@ class Trial:
         stream, stateless = self.passes.stream, self.passes.stateless
         with stream.active(), jvp.attention():
             start = self.passes.start()
-            with stream.replay(start.mark):
+            with stream.replay(start.rng_state):
                 logits = stateless(stateless.copy_buffers(), X)
                 evidence = Evidence(logits.detach(), y, self.row_loss)
                 tried = TrainingPass(self.passes, start, X, logits)

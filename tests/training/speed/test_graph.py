@@ -11,7 +11,7 @@ from torch import nn
 from cases import CASES
 from classifier_cases import DropoutNet, Net, blobs, quick, weights
 from skgdw._training._assembly import Assembly
-from skgdw._training.speed._graph import GraphRates, HeldBatches, captured
+from skgdw._training.speed._graph import GraphRates, StaticBatches, captured
 from skgdw.exceptions import SkgdwWarning
 from training_cases import CPU, start
 
@@ -35,7 +35,7 @@ class Replays:
     def __init__(self):
         self.aside_runs = self.recorded = self.replayed = 0
 
-    def aside(self, action):
+    def on_side_stream(self, action):
         self.aside_runs += 1
         return action()
 
@@ -214,7 +214,7 @@ def test_counts_of_an_earlier_fit_follow_to_the_device():
 
 def test_mappings_are_held_in_place():
     batches = [({"a": torch.full((2,), float(k))}, torch.full((2,), k)) for k in range(3)]
-    held = HeldBatches(iter(batches))
+    held = StaticBatches(iter(batches))
     assert not held.advance()
     first = next(held)
     for k in (1, 2):

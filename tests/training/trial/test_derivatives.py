@@ -137,21 +137,6 @@ def test_warning_names_module_reasons_and_remedy():
     )
 
 
-def test_choice_is_logged(caplog):
-    with caplog.at_level(logging.DEBUG, logger="skgdw"):
-        choose(start(CASES["tanh"]), "auto")
-    assert caplog.messages == ["meta gradient of Sequential: \"forward\" (asked for 'auto')"]
-
-
-def test_fallback_is_logged(caplog):
-    with (
-        caplog.at_level(logging.DEBUG, logger="skgdw"),
-        pytest.warns(MetaGradientFallbackWarning),
-    ):
-        choose(start(CASES["weight_norm"]), "forward")
-    assert caplog.messages == ["meta gradient of Sequential: \"unrolled\" (asked for 'forward')"]
-
-
 @pytest.mark.parametrize(
     ("name", "requested", "expected"),
     [

@@ -6,7 +6,7 @@ from torch import nn
 
 from cases import CASES
 from properties import untouched
-from skgdw._training._random import RandomStream, StillStream
+from skgdw._training._random import NullStream, RandomStream
 from skgdw._training.step._stateless import Stateless
 from skgdw._training.trial._probe import Probe, eager
 from training_cases import jvp_of, start
@@ -101,7 +101,7 @@ def test_modules_that_draw_numbers_are_found(name):
 
 def test_images_of_another_kind_gain_nothing():
     module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(64, 2))
-    on = Probe(Stateless(module), StillStream())
+    on = Probe(Stateless(module), NullStream())
     assert not on.gains_by_channels_last({"X": torch.ones(2, 3, 6, 6)})
     assert not on.gains_by_channels_last(torch.ones(2, 3, 6, 6, device="meta"))
 
