@@ -96,7 +96,7 @@ def restore(net: SkorchNet, state: dict) -> None:
             net.initialize()
             for name, saved in fitted["parts"].items():
                 part, values = getattr(net, name), _map(saved, np.ndarray, torch.as_tensor)
-                if isinstance(part, nn.Module):
+                if name == "weighting_":  # its row memory is made by `fit`
                     _make_buffers(part, cast("dict[str, Tensor]", values))
                 part.load_state_dict(values)
         except Exception as error:
@@ -110,7 +110,7 @@ def restore(net: SkorchNet, state: dict) -> None:
 
 
 def _make_buffers(module: nn.Module, values: dict[str, Tensor]) -> None:
-    """Make the buffers that a module got after it was built, such as a weighting's row memory."""
+    """Make the buffers that a module got after it was built."""
     known = module.state_dict().keys()
     for name, value in values.items():
         path, _, last = name.rpartition(".")

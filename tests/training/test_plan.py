@@ -23,21 +23,25 @@ def test_one_stage_is_what_is_usual(is_weighted, name):
 
 @pytest.mark.parametrize(
     ("meta", "valid", "judged_on"),
-    [(META, None, META), (META, VALID, VALID), (None, VALID, VALID), (None, None, None)],
+    [(META, None, META), (META, VALID, VALID), (None, VALID, VALID)],
 )
 def test_the_best_epoch_is_judged_on_validation_rows_before_meta_rows(meta, valid, judged_on):
     (stage,) = plan(meta=meta, valid=valid, keep_best=True)
     assert stage.judged_on == judged_on
 
 
+def test_without_rows_to_judge_on_there_is_no_best_epoch():
+    with pytest.raises(ValueError, match=r"`keep_best` must have rows .*Pass X_val and y_val"):
+        plan(meta=None, keep_best=True)
+
+
 @pytest.mark.parametrize("valid", [None, VALID])
 @pytest.mark.parametrize("keep_best", [True, False])
 @pytest.mark.parametrize("is_weighted", [True, False])
-def test_fine_tuning_goes_on_from_the_epoch_that_was_best_on_the_meta_rows(
-    valid, keep_best, is_weighted
-):
+def test_fine_tuning_goes_on_from_the_best_epoch(valid, keep_best, is_weighted):
     first, second = plan(valid=valid, keep_best=keep_best, is_weighted=is_weighted, fine_tune=True)
-    assert (first.judged_on, first.epochs, first.is_weighted) == (META, 7, is_weighted)
+    assert (first.judged_on, first.epochs) == (valid or META, 7)
+    assert first.is_weighted is is_weighted
     assert not first.fine_tunes
     assert second == Stage("fine_tune", META, FINE_TUNING_EPOCHS, fine_tunes=True)
     assert second.judged_on is None

@@ -30,7 +30,7 @@ def derivative(training, jvp):
     step, (X, y, X_meta, y_meta) = training.step, training.problem[1:]
     with step.passes.stream.active(), jvp.attention():
         begin = step.passes.start()
-        with step.passes.stream.replay(begin.mark):
+        with step.passes.stream.replay(begin.rng_state):
             logits = step.passes.stateless(step.passes.stateless.copy_buffers(), X)
         batch = TrainingPass(step.passes, begin, X, logits)
         params, _ = step.look_ahead.rates()
