@@ -11,6 +11,7 @@ from skops.io.exceptions import UntrustedTypesFoundException
 from classifier_cases import Net, blobs, quick
 from saving_cases import TYPES, TYPES_OF_NET, through_pickle, through_skops
 from skgdw import GDWClassifier
+from skgdw.weighting import Weighting
 
 DATA = blobs()
 X, Y, X_META, Y_META = DATA
@@ -82,3 +83,28 @@ def test_half_precision_in_skops():
     again = through_skops(net)
     for name, value in again.module_.state_dict().items():
         assert torch.equal(value.to(torch.bfloat16), state[name])
+
+
+class Remembering(Weighting):
+    """Has a memory of rows, made by fit."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.tensor(0.5))
+
+    def start(self, n_rows, n_classes):
+        self.register_buffer("seen", torch.zeros(n_rows, n_classes))
+
+    def forward(self, evidence):
+        return self.scale * torch.ones_like(evidence.losses).unsqueeze(1)
+
+    def remember(self, evidence, pull):
+        self.seen[evidence.rows] += 1
+
+
+def test_a_memory_of_rows_goes_through_skops():
+    net = quick(weighting=Remembering).fit(*DATA)
+    again = through_skops(net)
+    assert net.weighting_.seen.sum() > 0
+    assert torch.equal(again.weighting_.seen, net.weighting_.seen)
+    assert torch.equal(again.weighting_.scale, net.weighting_.scale)
