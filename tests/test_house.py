@@ -88,6 +88,7 @@ MAY_IMPORT = {
         "_training.speed",
         "_training.step",
         "_training.trial",
+        "_validation",
         "weighting",
     },
     "_training._fine_tune": {
@@ -102,7 +103,6 @@ MAY_IMPORT = {
         "_feed",
         "_training._random",
         "_training.step",
-        "_validation",
         "_warn",
         "exceptions",
         "modules",

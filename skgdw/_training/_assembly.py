@@ -12,6 +12,7 @@ from torch import Tensor
 
 from skgdw._feed._dataset import Batch
 from skgdw._feed._feed import Feed
+from skgdw._feed._layout import Inputs
 from skgdw._feed._rounds import Rounds
 from skgdw._intake._hold_out import Rows
 from skgdw._training._parts import Parts, Settings
@@ -27,8 +28,11 @@ from skgdw._training.step._jvp import Difference, Jvp
 from skgdw._training.step._meta_step import LookAhead, MetaStep
 from skgdw._training.step._passes import Passes
 from skgdw._training.step._rates import LookAheadRates
+from skgdw._training.step._stateless import Output
 from skgdw._training.trial._derivatives import choose_jvp, fastest
 from skgdw._training.trial._probe import TRIAL_ROWS, Probe, Trial, eager
+from skgdw._validation._weighting import check_weighting
+from skgdw.weighting import Evidence
 from skgdw.weighting._row_loss import make_row_loss
 
 logger = logging.getLogger("skgdw")
@@ -42,6 +46,8 @@ class Assembly:
     ----------
     parts : Parts
     settings : Settings
+    infer : callable
+        Calls the module, in its precision.
     feed : Feed
         Gets the order of memory that suits the module.
     probe : Probe
@@ -54,6 +60,7 @@ class Assembly:
 
     parts: Parts
     settings: Settings
+    infer: Callable[[Inputs], Output]
     feed: Feed
     probe: Probe
     speed: Speed
@@ -81,18 +88,19 @@ class Assembly:
             If criterion or weighting do not fit the data.
         """
         parts, settings, layout = self.parts, self.settings, self.feed.layout
-        self._choose_layout()
-        batch = layout(self.first_rows)
+        batch = self._placed()
         row_loss = make_row_loss(eager(parts.criterion), settings.n_classes)
-        self.probe.check_weighting(parts.weighting, row_loss, batch)
+        X, y = batch
+        logits = self.probe.logits(X)
+        check_weighting(parts.weighting, Evidence(logits, y, row_loss))
         rates = LookAheadRates(self.probe.stateless, parts.optimizer, settings.lookahead_lr)
         passes = Passes(self.probe.stateless, self.probe.stream)
         # The graphs of torch.compile can be walked back only once.
-        shares_pass = not self._is_compiled and self.probe.repeats_itself(batch[0])
+        shares_pass = not self._is_compiled and self.probe.repeats_itself(X, logits)
         meta_batch = layout(self.feed.first_meta_rows(meta, TRIAL_ROWS))
         jvp = self._choose_jvp(Trial(passes, row_loss, rates, batch, meta_batch, shares_pass))
         return MetaStep(
-            infer=self.probe.stateless.precision.wrap(parts.infer),
+            infer=self.infer,
             passes=passes,
             row_loss=row_loss,
             weighting=parts.weighting,
@@ -104,11 +112,14 @@ class Assembly:
             min_share=settings.min_gradient_share,
         )
 
-    def _choose_layout(self) -> None:
-        """Find the order of memory that suits the module."""
-        X, _ = self.feed.layout(self.first_rows)
-        gains = self.speed.channels_last and self.probe.gains_by_channels_last(X)
-        self.feed.layout.channels_last = gains
+    def _placed(self) -> tuple[Inputs, Tensor]:
+        """Return the first rows in the order of memory that suits the module, from now on."""
+        layout = self.feed.layout
+        batch = layout(self.first_rows)
+        if self.speed.channels_last and self.probe.gains_by_channels_last(batch[0]):
+            layout.channels_last = True
+            batch = layout(self.first_rows)
+        return batch
 
     def _choose_jvp(self, trial: Trial) -> Jvp:
         """Choose how J g is computed, and log it once."""

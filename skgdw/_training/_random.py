@@ -89,6 +89,10 @@ class NullStream:
         """Do nothing."""
         return nullcontext()
 
+    def undone(self) -> AbstractContextManager[None]:
+        """Do nothing."""
+        return nullcontext()
+
     def rng_state(self) -> list[Tensor]:
         """Return an empty position."""
         return []

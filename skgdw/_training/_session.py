@@ -171,7 +171,13 @@ class Session:
     def _assemble(self, meta: Rows) -> None:
         speed = speed_in_use()
         assembly = Assembly(
-            self.parts, self.settings, self.feed, self.probe, speed, self.first_rows
+            self.parts,
+            self.settings,
+            self.plain_step.infer,
+            self.feed,
+            self.probe,
+            speed,
+            self.first_rows,
         )
         self.meta_rounds = self.feed.meta_batches(meta)
         self.weighted_step = assembly.weighted_step(meta, self.meta_rounds)

@@ -121,7 +121,8 @@ class Standardize(nn.Module):
         ValueError
             If X has another number of columns or channels.
         """
-        check_shape(tuple(X.shape), self.n_features)
+        if X.ndim < 2 or X.shape[1] != self.n_features:
+            check_shape(tuple(X.shape), self.n_features)  # which words the error
         shift, scale = self.shift, self.scale
         if X.ndim > 2:
             across = (self.n_features,) + (1,) * (X.ndim - 2)

@@ -84,6 +84,10 @@ class Stateless:
                 self._find()
                 return
 
+    def on_copies(self, X: Inputs) -> Tensor:
+        """Return the logits of a pass that moves copies of the buffers."""
+        return self(self.copy_buffers(), X)
+
     def copy_buffers(self) -> dict[str, Tensor]:
         """Copy the module's buffers, for a pass that must not move the module's own."""
         return {name: buffer.clone() for name, buffer in self._buffers.items()}

@@ -14,8 +14,7 @@ from skgdw._training.step._meta_step import LookAhead
 from skgdw._training.step._passes import Passes, TrainingPass
 from skgdw._training.step._rates import LookAheadRates
 from skgdw._training.step._stateless import Stateless
-from skgdw._validation._weighting import check_weighting
-from skgdw.weighting import Evidence, Weighting
+from skgdw.weighting import Evidence
 from skgdw.weighting._row_loss import RowLoss
 
 # Rows on which output and derivatives are tried out.
@@ -43,8 +42,8 @@ class Probe:
 
     def logits(self, X: Inputs) -> Tensor:
         """Return what the module makes of X."""
-        with torch.no_grad(), self.stream.active(), self.stream.replay(self.stream.rng_state()):
-            return self.stateless(self.stateless.copy_buffers(), X)
+        with torch.no_grad(), self.stream.undone():
+            return self.stateless.on_copies(X)
 
     def gains_by_channels_last(self, X: Inputs) -> bool:
         """Tell whether the module convolves images, on a CPU, and takes them with channels last.
@@ -67,26 +66,17 @@ class Probe:
             return False
         return True
 
-    def repeats_itself(self, X: Inputs) -> bool:
-        """Tell whether passes with and without a graph agree to the last bit."""
-        without = self.logits(X)
-        with torch.enable_grad(), self.stream.active(), self.stream.replay(self.stream.rng_state()):
-            logits = self.stateless(self.stateless.copy_buffers(), X)
-        return torch.equal(logits.detach(), without)
-
-    def check_weighting(
-        self, weighting: Weighting, row_loss: RowLoss, batch: tuple[Inputs, Tensor]
-    ) -> None:
-        """Check what the weighting returns for a few rows, whose places are not known to it."""
-        X, y = batch
-        check_weighting(weighting, Evidence(self.logits(X), y, row_loss))
+    def repeats_itself(self, X: Inputs, logits: Tensor) -> bool:
+        """Tell whether a pass with a graph gives these logits of one without, to the last bit."""
+        with torch.enable_grad(), self.stream.undone():
+            return torch.equal(self.stateless.on_copies(X).detach(), logits)
 
     def draws_numbers(self, X: Inputs) -> bool:
         """Tell whether a pass of the module draws random numbers."""
         with torch.no_grad(), self.stream.active():
             before = self.stream.rng_state()
             with self.stream.replay(before):
-                self.stateless(self.stateless.copy_buffers(), X)
+                self.stateless.on_copies(X)
                 after = self.stream.rng_state()
         return not all(map(torch.equal, before, after))
 
@@ -120,7 +110,7 @@ class Trial:
         with stream.active(), jvp.attention():
             start = self.passes.start()
             with stream.replay(start.rng_state):
-                logits = stateless(stateless.copy_buffers(), X)
+                logits = stateless.on_copies(X)
                 evidence = Evidence(logits.detach(), y, self.row_loss)
                 tried = TrainingPass(self.passes, start, X, logits)
                 if isinstance(jvp, WideDifference):

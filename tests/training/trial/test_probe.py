@@ -89,7 +89,8 @@ def test_channels_last_only_where_it_helps_and_works(module, shape, gains):
 @pytest.mark.parametrize(("module", "repeats"), [(nn.Linear(3, 2), True), (MoodyNet(), False)])
 def test_passes_that_round_otherwise_are_found(module, repeats):
     with untouched(module):
-        assert probe(module).repeats_itself(torch.ones(2, 3)) is repeats
+        on, X = probe(module), torch.ones(2, 3)
+        assert on.repeats_itself(X, on.logits(X)) is repeats
 
 
 @pytest.mark.parametrize("name", CASES)
