@@ -25,7 +25,7 @@ from skgdw._training._parts import Parts, Settings
 from skgdw._training._plan import Stage
 from skgdw._training._precision import PRECISIONS, Precision
 from skgdw._training._random import RandomStream
-from skgdw._training._state import SessionState
+from skgdw._training._state import SessionState, freeze_in, frozen_in
 from skgdw._training._survey import Survey
 from skgdw._training.speed._graph import Update
 from skgdw._training.speed._switch import speed_in_use
@@ -138,8 +138,10 @@ class Session:
         self.stage, self.n_epochs, self._saved = stage, 0, saved
         self.best = BestEpoch() if stage.judged_on is not None else None
         self._update = self._plain_update
-        if stage.is_weighted and self.rows.meta is not None:
+        # Also for a later stage that is gone on with: its memory has to be there to be read into.
+        if self.is_weighted and (stage.is_weighted or saved is not None):
             self.parts.weighting.start(self.rows.n_rows, self.settings.n_classes)
+        if stage.is_weighted and self.rows.meta is not None:
             self._assemble(self.rows.meta)
         groups = self.parts.optimizer.param_groups
         self._rates = [
@@ -163,6 +165,8 @@ class Session:
             if self.best is not None:
                 self.best.restore(self.stateless.module)
             if stage.fine_tunes:
+                # A state that was loaded has brought groups of its own.
+                groups = self.parts.optimizer.param_groups
                 for group, before in zip(groups, self._rates, strict=True):
                     group.update(before)
             self.ledger.write()
@@ -235,11 +239,14 @@ class Session:
             stage=stage.name,
             n_epochs=self.n_epochs,
             parts={name: part.state_dict() for name, part in self._saved_parts().items()},
+            frozen=frozen_in(self._saved_parts()),
+            channels_last=self.feed.layout.channels_last,
             rates=self._rates,
             stream=self.stream.state_dict(),
             train=epochs.state_dict(),
             meta=None if self.meta_rounds is None else self.meta_rounds.state_dict(),
             n_steps=0 if step is None else step.count,
+            meta_gradient=self.meta_gradient,
             is_recorded=step is not None and step.look_ahead.is_recorded,
             is_warm=self.parts.weighting.is_warm,
             warm_up_left=self._warm_up_left,
@@ -251,6 +258,8 @@ class Session:
         """Go on from a saved state of this stage; the order of the rows follows with the loader."""
         for name, part in self._saved_parts().items():
             part.load_state_dict(saved["parts"][name])
+        freeze_in(self._saved_parts(), saved["frozen"])
+        self.feed.layout.channels_last = saved["channels_last"]
         rates = saved["parts"]["optimizer"]["param_groups"]
         for group, before in zip(self.parts.optimizer.param_groups, rates, strict=True):
             group.update({k: v for k, v in before.items() if k in ("lr", "initial_lr")})
@@ -259,6 +268,7 @@ class Session:
         self._warm_up_left = saved["warm_up_left"]
         if self.meta_rounds is not None and saved["meta"] is not None:
             self.meta_rounds.load_state_dict(saved["meta"])
+        self.meta_gradient = saved["meta_gradient"]
         if self.weighted_step is not None:
             self.weighted_step.count = saved["n_steps"]
             if not saved["is_recorded"]:
