@@ -20,7 +20,8 @@ from skgdw._feed._layout import Layout
 from skgdw._feed._numbers import rows_of
 from skgdw._intake._check_fit import GivenRows, TrainingData, check_fit
 from skgdw._net._sklearn_net import SklearnNet, listens
-from skgdw._training._checkpoint import Saved, collect, describe, restore
+from skgdw._training._checkpoint import Saved, collect, restore
+from skgdw._training._fingerprint import fingerprint
 from skgdw._training._metrics import settle
 from skgdw._training._parts import Parts, Settings
 from skgdw._training._plan import Stage, make_plan
@@ -215,7 +216,7 @@ class WeightedNet(BuiltNet):
             with session.on(stage, self._seeds["train"], state) as epochs:
                 if saved is not None:
                     self.history_ = restore(saved, self._random, self.callbacks_)
-                    saved = None
+                    self._seeds, saved = saved["seeds"], None
                 self._run_stage(stage, epochs, is_last=stage is plan[-1], **kwargs)
         self.meta_gradient_ = session.meta_gradient
         return self
@@ -258,13 +259,12 @@ class WeightedNet(BuiltNet):
         """Return what a state must have been saved with to go on from it."""
         if self._data is None:
             raise AttributeError("Training runs inside `fit` and `partial_fit`; call one of them.")
-        return describe(self.get_params(deep=False), self._data)
+        return fingerprint(self.get_params(deep=False), self._data)
 
-    def saved_state(self) -> Saved:
+    def saved_state(self, fingerprint: dict[str, str]) -> Saved:
         """Return the state of the fit between two epochs."""
-        return collect(
-            self._running, self.history, self._random, self.callbacks_, self.fingerprint()
-        )
+        parts = (self._running, self.history, self._random, self._seeds, self.callbacks_)
+        return collect(*parts, fingerprint)
 
     def notify(self, method_name: str, **kwargs: Any) -> None:
         """Tell the callbacks; an interrupt that one of them raises is known for what it is."""

@@ -35,6 +35,7 @@ MAY_IMPORT = {
         "_intake",
         "_net",
         "_training._checkpoint",
+        "_training._fingerprint",
         "_training._metrics",
         "_training._parts",
         "_training._plan",
@@ -59,7 +60,8 @@ MAY_IMPORT = {
     },
     "callbacks": {"_training._checkpoint"},
     "_training": set(),
-    "_training._checkpoint": {"_intake", "_training._session", "_training._state"},
+    "_training._checkpoint": {"_training._session", "_training._state"},
+    "_training._fingerprint": {"_intake"},
     "_training._state": {"_feed", "_training._keep_best"},
     "_training._session": {
         "_feed",
@@ -78,7 +80,6 @@ MAY_IMPORT = {
         "_training.speed",
         "_training.step",
         "_training.trial",
-        "_validation",
         "weighting",
     },
     "_training._assembly": {
@@ -162,7 +163,16 @@ LAYERS_OF_TRAINING = (
     {"_assembly", "_fine_tune"},
     {"speed", "trial", "_survey", "_parts"},
     {"step", "_state"},
-    {"_keep_best", "_ledger", "_metrics", "_plan", "_precision", "_random", "_schedule"},
+    {
+        "_fingerprint",
+        "_keep_best",
+        "_ledger",
+        "_metrics",
+        "_plan",
+        "_precision",
+        "_random",
+        "_schedule",
+    },
 )
 WITHOUT_TORCH = {"exceptions", "_version", "_rows", "corruption"}
 
@@ -176,7 +186,6 @@ WITHOUT_TEST = {
     "exceptions.py": "names of classes; whoever raises one tests it",
     "_net/_protocol.py": "names of attributes, for mypy",
     "_training/_parts.py": "names of fields, for mypy",
-    "_training/_state.py": "names of fields, for mypy",
     "functional/_recorded/_linear_rules.py": "test_rules.py goes through all rules",
     "functional/_recorded/_product_rules.py": "test_rules.py goes through all rules",
 }

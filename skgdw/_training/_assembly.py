@@ -1,4 +1,4 @@
-"""How a weighted step is put together, having tried what it needs of the module."""
+"""What comes before the first step: the module is tried, the weighted step put together."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import cast
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from skgdw._feed._dataset import Batch
 from skgdw._feed._feed import Feed
 from skgdw._feed._layout import Inputs
 from skgdw._feed._rounds import Rounds
+from skgdw._intake._check_fit import TrainingData
 from skgdw._intake._hold_out import Rows
 from skgdw._training._parts import Parts, Settings
 from skgdw._training.speed._graph import (
@@ -31,11 +32,47 @@ from skgdw._training.step._rates import LookAheadRates
 from skgdw._training.step._stateless import Output
 from skgdw._training.trial._derivatives import choose_jvp, fastest
 from skgdw._training.trial._probe import TRIAL_ROWS, Probe, Trial, eager
+from skgdw._training.trial._scaling import fit_input_scaling
+from skgdw._validation import check_batch_statistics
 from skgdw._validation._weighting import check_weighting
 from skgdw.weighting import Evidence
 from skgdw.weighting._row_loss import make_row_loss
 
 logger = logging.getLogger("skgdw")
+
+
+def try_module(
+    parts: Parts,
+    rows: TrainingData,
+    feed: Feed,
+    probe: Probe,
+    check_logits: Callable[[Tensor, bool], None],
+) -> Batch:
+    """Fit the module's input scaling, and see what it makes of a few rows.
+
+    Parameters
+    ----------
+    parts, rows, feed, probe
+        Of the training run.
+    check_logits : callable
+        Raises where the logits will not do; hears whether logits are what is expected.
+
+    Returns
+    -------
+    Batch
+        The rows, not placed yet.
+    """
+    parts.set_training(True)
+    first_rows = feed.first_training_rows(rows.train, TRIAL_ROWS)
+    X, _ = feed.layout(first_rows)
+    with probe.stream.undone():
+        fit_input_scaling(probe.stateless.module, rows.train.X, X)
+    parts.set_training(True)
+    takes_logits = parts.weighting.uses_meta or isinstance(parts.criterion, nn.CrossEntropyLoss)
+    check_logits(probe.logits(X), takes_logits)
+    n_meta = None if rows.meta is None else min(feed.meta.rows_at_once, len(rows.meta.rows))
+    check_batch_statistics(probe.stateless.module, feed.train.rows_at_once, n_meta)
+    return first_rows
 
 
 @dataclass(frozen=True)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
 import numpy as np
 import torch
-from skorch.callbacks import Callback, LRScheduler
+from skorch.callbacks import Callback, LRScheduler, PrintLog
 from skorch.history import History
-from torch import Tensor
+from torch import Tensor, nn
 
-from skgdw._intake._check_fit import TrainingData
 from skgdw._training._session import Session
 from skgdw._training._state import SessionState
 
@@ -34,19 +33,22 @@ class Saved(TypedDict):
     session : SessionState
     history : str
         As JSON.
-    random : dict
+    source : dict
         State of the source of seeds.
+    seeds : dict of str to int
+        Seeds that were drawn for this fit.
     callbacks : dict of str to dict
-        Plain attributes by the callback's name.
+        Plain attributes by the callback.
     schedules : dict of str to dict
-        States of torch's schedulers by the callback's name.
+        States of torch's schedulers by the callback.
     """
 
     layout: int
     fingerprint: dict[str, str]
     session: SessionState
     history: str
-    random: dict[str, Any]
+    source: dict[str, Any]
+    seeds: dict[str, int]
     callbacks: dict[str, dict[str, Any]]
     schedules: dict[str, dict[str, Any]]
 
@@ -55,7 +57,22 @@ class Saved(TypedDict):
 
 
 def write(path: Path, saved: Saved) -> None:
-    """Replace the file in one step: a reader finds the old state or the new one, always whole."""
+    """Replace the file in one step: a reader finds the old state or the new one, always whole.
+
+    Raises
+    ------
+    TypeError
+        If the state holds what could not be read again.
+    RuntimeError
+        If another fit has begun in this directory.
+    """
+    strange = list(_strange(saved))
+    if strange:
+        raise TypeError(
+            "`Resume` must find tensors, numbers and texts in the state of a fit, so that no code "
+            f"is run when it is read; got {'; '.join(strange)}. Have the part return plain values, "
+            "or take the callback out: callbacks__resume=None."
+        )
     beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with beside.open("wb") as file:
@@ -63,8 +80,19 @@ def write(path: Path, saved: Saved) -> None:
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
+    except FileNotFoundError as error:
+        raise RuntimeError(
+            f"`dirname` must belong to one fit at a time; {path.parent} was swept by another that "
+            "began in it. Give each its own."
+        ) from error
     finally:
         beside.unlink(missing_ok=True)
+
+
+def sweep(path: Path) -> None:
+    """Take away what was left of files in the midst of writing."""
+    for left in path.parent.glob(f"{path.name}.*.tmp"):
+        left.unlink(missing_ok=True)
 
 
 def read(path: Path) -> Saved:
@@ -79,14 +107,17 @@ def read(path: Path) -> Saved:
     ValueError
         If it is none, or of a layout that is not known here.
     """
-    try:
-        saved: Saved = torch.load(path, map_location="cpu", weights_only=True)
-        layout = saved["layout"]
-    except Exception as error:  # of many kinds, by what the file holds
-        raise ValueError(
-            f"`dirname` must hold a state that `Resume` has written; got {path}, which cannot be "
-            f"read: {str(error).splitlines()[0]}. Delete the file to start afresh."
-        ) from error
+    with path.open("rb") as file:
+        try:
+            saved: Saved = torch.load(file, map_location="cpu", weights_only=True)
+            layout = saved["layout"]
+        except Exception as error:  # of many kinds, by what the file holds
+            if isinstance(error, MemoryError):  # nothing is wrong with it
+                raise
+            raise ValueError(
+                f"`dirname` must hold a state that `Resume` has written; got {path}, which cannot "
+                f"be read ({type(error).__name__}). Delete the file to start afresh."
+            ) from error
     if layout != LAYOUT:
         raise ValueError(
             f"`dirname` must hold a state of layout {LAYOUT}; got {path} of layout {layout}, "
@@ -111,48 +142,6 @@ def check_belongs(saved: Saved, fingerprint: Mapping[str, str], path: Path) -> N
         )
 
 
-# What a state must have been made with.
-
-_PLAIN = (bool, int, float, str, type(None))
-
-
-def describe(params: Mapping[str, object], data: TrainingData) -> dict[str, str]:
-    """Return parameters and data in short texts, the same in every process."""
-    texts = {
-        name: _text(value)
-        for name, value in params.items()
-        if not name.startswith("callbacks") and name not in ("verbose", "device")
-    }
-    parts = {"training rows": data.train, "meta rows": data.meta, "validation rows": data.valid}
-    for name, rows in parts.items():
-        if rows is not None:
-            texts[f"the {name}"] = f"{len(rows.rows)} rows {_digest([rows.X, rows.y])}"
-    texts["classes"] = str(data.classes.tolist())
-    return texts
-
-
-def _text(value: object) -> str:
-    if isinstance(value, _PLAIN):
-        return repr(value)
-    if isinstance(value, tuple | list):
-        return str([_text(each) for each in value])
-    named = value if hasattr(value, "__qualname__") else type(value)
-    return f"{named.__module__}.{named.__qualname__}"
-
-
-def _digest(parts: Sequence[object]) -> str:
-    found = hashlib.blake2b(digest_size=8)
-    for part in parts:
-        arrays = part.values() if isinstance(part, Mapping) else [part]
-        for array in arrays:
-            if isinstance(array, Tensor):
-                array = array.detach().cpu().numpy()
-            if isinstance(array, np.ndarray):
-                found.update(str((array.shape, array.dtype)).encode())
-                found.update(np.ascontiguousarray(array).view(np.uint8).data)
-    return found.hexdigest()
-
-
 # A fit between two epochs, as plain values.
 
 
@@ -160,17 +149,19 @@ def collect(
     session: Session,
     history: History,
     source: np.random.RandomState,
+    seeds: Mapping[str, int],
     callbacks: Sequence[tuple[str, Callback]],
-    fingerprint: dict[str, str],
+    fingerprint: Mapping[str, str],
 ) -> Saved:
     """Return what a fit can go on from."""
     values, schedules = _callback_values(callbacks)
     return Saved(
         layout=LAYOUT,
-        fingerprint=fingerprint,
+        fingerprint=dict(fingerprint),
         session=session.state_dict(),
         history=_history_text(history),
-        random=_random_values(source),
+        source=_source_values(source),
+        seeds=dict(seeds),
         callbacks=values,
         schedules=schedules,
     )
@@ -180,22 +171,31 @@ def restore(
     saved: Saved, source: np.random.RandomState, callbacks: Sequence[tuple[str, Callback]]
 ) -> History:
     """Put seeds and callbacks where they were and return the history; sessions read their own."""
-    _set_random(source, saved["random"])
+    _set_source(source, saved["source"])
     _set_callbacks(callbacks, saved)
-    return _history_of(saved["history"])
+    return History(json.loads(saved["history"]))
 
 
 def _history_text(history: History) -> str:
-    """Return a history as JSON."""
-    return json.dumps(list(history), default=float)
+    """Return a history as JSON; numbers come out of it to the last bit."""
+    try:
+        return json.dumps(list(history), default=_as_json)
+    except TypeError as error:
+        raise TypeError(
+            "`Resume` must find numbers and texts in the history; got what is neither from a "
+            f"callback: {error}. Record a number in its place."
+        ) from error
 
 
-def _history_of(text: str) -> History:
-    """Return the history behind a JSON text."""
-    return History(json.loads(text))
+def _as_json(value: object) -> object:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray | Tensor):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} {value!r}")
 
 
-def _random_values(source: np.random.RandomState) -> dict[str, Any]:
+def _source_values(source: np.random.RandomState) -> dict[str, Any]:
     """Return the state of a source of random numbers in plain values."""
     state = source.get_state(legacy=False)
     key = torch.as_tensor(state["state"]["key"].astype(np.int64))
@@ -203,53 +203,87 @@ def _random_values(source: np.random.RandomState) -> dict[str, Any]:
     return {**own, "key": key, "pos": state["state"]["pos"]}
 
 
-def _set_random(source: np.random.RandomState, values: Mapping[str, Any]) -> None:
+def _set_source(source: np.random.RandomState, values: Mapping[str, Any]) -> None:
     """Put a source of random numbers into a saved state."""
     own = {name: values[name] for name in ("bit_generator", "has_gauss", "gauss")}
     key = values["key"].numpy().astype(np.uint32)
     source.set_state({**own, "state": {"key": key, "pos": values["pos"]}})
 
 
+def _key(name: str, callback: Callback) -> str:
+    """Name a callback by what it is, too: another one of its name has nothing to go on from."""
+    return f"{name}: {type(callback).__module__}.{type(callback).__qualname__}"
+
+
 def _callback_values(
     callbacks: Sequence[tuple[str, Callback]],
 ) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
-    """Return the plain attributes of callbacks, and the states of their schedulers, by name."""
+    """Return the plain attributes of callbacks, and the states of their schedulers."""
     values = {
-        name: {
+        _key(name, callback): {
             key: _plain(value)
             for key, value in vars(callback).items()
             if key.endswith("_") and _is_plain(value)
         }
         for name, callback in callbacks
+        if not isinstance(callback, PrintLog)  # a log that goes on wants its headings again
+    }
+    schedulers = {
+        _key(name, callback): callback.lr_scheduler_
+        for name, callback in callbacks
+        if isinstance(callback, LRScheduler) and callback.lr_scheduler_ is not None
     }
     schedules = {
-        name: {k: v for k, v in scheduler.state_dict().items() if _is_plain(v)}
-        for name, callback in callbacks
-        if isinstance(callback, LRScheduler)
-        and (scheduler := getattr(callback, "lr_scheduler_", None)) is not None
+        key: {
+            name: _plain(value)
+            for name, value in scheduler.state_dict().items()
+            if _is_plain(value)
+        }
+        for key, scheduler in schedulers.items()
     }
-    return values, {name: _plain(state) for name, state in schedules.items()}
+    return values, schedules
 
 
 def _set_callbacks(callbacks: Sequence[tuple[str, Callback]], saved: Saved) -> None:
     """Give callbacks and their schedulers what was saved of them."""
     for name, callback in callbacks:
-        vars(callback).update(saved["callbacks"].get(name, {}))
-        if name in saved["schedules"]:
-            callback.lr_scheduler_.load_state_dict(saved["schedules"][name])
+        own, key = vars(callback), _key(name, callback)
+        values = saved["callbacks"].get(key, {})
+        # What is no plain value by now was made when the training began, for this process.
+        own.update({k: v for k, v in values.items() if _is_plain(own.get(k))})
+        if key in saved["schedules"]:
+            callback.lr_scheduler_.load_state_dict(saved["schedules"][key])
+
+
+# What a weights-only load reads. The very types: of their subclasses it reads none.
+_PLAIN = (bool, int, float, str, type(None))
+_TENSORS = (Tensor, nn.Parameter)
+_NUMPY = (np.bool_, np.integer, np.floating, np.str_)
 
 
 def _is_plain(value: object) -> bool:
     if isinstance(value, Mapping):
-        return all(isinstance(key, str) and _is_plain(each) for key, each in value.items())
-    if isinstance(value, list | tuple):
+        return all(type(key) in _PLAIN and _is_plain(each) for key, each in value.items())
+    if isinstance(value, list | tuple) and type(value) in (list, tuple):
         return all(map(_is_plain, value))
-    return isinstance(value, (*_PLAIN, np.generic, Tensor))
+    return type(value) in (*_PLAIN, *_TENSORS) or isinstance(value, _NUMPY)
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
+    if type(value) in (list, tuple):
         return type(value)(map(_plain, value))
     return value.item() if isinstance(value, np.generic) else value
+
+
+def _strange(value: object, place: str = "") -> Iterator[str]:
+    """Yield what in a state a weights-only load would not read, each with its place."""
+    if isinstance(value, Mapping) and type(value) in (dict, OrderedDict):
+        for key, each in value.items():
+            yield from _strange(each, f"{place}[{key!r}]" if place else str(key))
+    elif isinstance(value, list | tuple | set) and type(value) in (list, tuple, set):
+        for number, each in enumerate(value):
+            yield from _strange(each, f"{place}[{number}]")
+    elif type(value) not in (*_PLAIN, *_TENSORS, torch.Size, torch.dtype, torch.device):
+        yield f"{place} of {type(value).__module__}.{type(value).__qualname__}"

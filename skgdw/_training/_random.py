@@ -47,7 +47,9 @@ class RandomStream:
 
     def load_state_dict(self, saved: list[Tensor]) -> None:
         """Go on from saved states; outside of `active`."""
-        self._state = [state.cpu() for state in saved]
+        # Of another device's generator there is no use: the CPU's, the first, is always there.
+        known = [state.cpu() for state in saved[: len(self._state)]]
+        self._state = known + self._state[len(known) :]
 
     @contextmanager
     def active(self) -> Iterator[None]:

@@ -45,6 +45,10 @@ class FitSchedule(LRScheduler):
         """Leave the rates alone from now on."""
         self._forget()
 
+    def __getstate__(self) -> dict[str, object]:
+        """Leave out what hangs on the optimizer of this process."""
+        return {key: value for key, value in vars(self).items() if key != "handle_"}
+
     def _forget(self) -> None:
         handle: RemovableHandle | None = self.__dict__.pop("handle_", None)
         if handle is not None:

@@ -16,7 +16,7 @@ from skgdw._feed._layout import Inputs
 from skgdw._feed._rounds import Epochs, Rounds
 from skgdw._intake._check_fit import TrainingData
 from skgdw._intake._hold_out import Rows
-from skgdw._training._assembly import Assembly
+from skgdw._training._assembly import Assembly, try_module
 from skgdw._training._fine_tune import BATCH_ROWS, FineTuner
 from skgdw._training._keep_best import BestEpoch, balanced_accuracy
 from skgdw._training._ledger import Ledger
@@ -25,7 +25,7 @@ from skgdw._training._parts import Parts, Settings
 from skgdw._training._plan import Stage
 from skgdw._training._precision import PRECISIONS, Precision
 from skgdw._training._random import RandomStream
-from skgdw._training._state import SessionState
+from skgdw._training._state import SessionState, freeze_in, frozen_in
 from skgdw._training._survey import Survey
 from skgdw._training.speed._graph import Update
 from skgdw._training.speed._switch import speed_in_use
@@ -33,9 +33,7 @@ from skgdw._training.step._meta_step import MetaStep
 from skgdw._training.step._optimizing import forget_gradients, unfuse_where_incomplete
 from skgdw._training.step._plain_step import PlainStep, StepResult
 from skgdw._training.step._stateless import Stateless
-from skgdw._training.trial._probe import TRIAL_ROWS, Probe, eager
-from skgdw._training.trial._scaling import fit_input_scaling
-from skgdw._validation import check_batch_statistics
+from skgdw._training.trial._probe import Probe, eager
 from skgdw.weighting._row_loss import any_row_loss
 
 
@@ -78,7 +76,8 @@ class Session:
         self.precision = Precision(parts.device.type, PRECISIONS[settings.precision])
         self.stateless = Stateless(eager(parts.module), self.precision)
         self.ledger = Ledger(rows.n_rows, parts.device)
-        self._prepare(check_logits)
+        self.probe = Probe(self.stateless, self.stream)
+        self.first_rows = try_module(parts, rows, feed, self.probe, check_logits)
         row_loss = any_row_loss(eager(parts.criterion), settings.n_classes)
         self.survey = Survey(self.stateless, feed, rows.train, rows.meta, row_loss, self.stream)
         self.plain_step = PlainStep(
@@ -97,24 +96,6 @@ class Session:
     def is_weighted(self) -> bool:
         """Whether the weighting will have its say: it learns from a meta set, and there is one."""
         return self.parts.weighting.uses_meta and self.rows.meta is not None
-
-    # What comes before the first step.
-
-    def _prepare(self, check_logits: Callable[[Tensor, bool], None]) -> None:
-        """Fit the input scaling and see what the module makes of a few rows."""
-        parts, module = self.parts, self.stateless.module
-        parts.set_training(True)
-        self.first_rows = self.feed.first_training_rows(self.rows.train, TRIAL_ROWS)
-        X, _ = self.feed.layout(self.first_rows)
-        with self.stream.active(), self.stream.replay(self.stream.rng_state()):
-            fit_input_scaling(module, self.rows.train.X, X)
-        parts.set_training(True)
-        takes_logits = parts.weighting.uses_meta or isinstance(parts.criterion, nn.CrossEntropyLoss)
-        self.probe = Probe(self.stateless, self.stream)
-        check_logits(self.probe.logits(X), takes_logits)
-        meta = self.rows.meta
-        n_meta = None if meta is None else min(self.feed.meta.rows_at_once, len(meta.rows))
-        check_batch_statistics(module, self.feed.train.rows_at_once, n_meta)
 
     # Stages.
 
@@ -138,9 +119,11 @@ class Session:
         self.stage, self.n_epochs, self._saved = stage, 0, saved
         self.best = BestEpoch() if stage.judged_on is not None else None
         self._update = self._plain_update
-        if stage.is_weighted and self.rows.meta is not None:
+        # Also for a later stage that is gone on with: its memory has to be there to be read into.
+        if self.is_weighted and (stage.is_weighted or saved is not None):
             self.parts.weighting.start(self.rows.n_rows, self.settings.n_classes)
             self.parts.weighting.to(self.parts.device)
+        if stage.is_weighted and self.rows.meta is not None:
             self._assemble(self.rows.meta)
         groups = self.parts.optimizer.param_groups
         self._rates = [
@@ -164,6 +147,8 @@ class Session:
             if self.best is not None:
                 self.best.restore(self.stateless.module)
             if stage.fine_tunes:
+                # A state that was loaded has brought groups of its own.
+                groups = self.parts.optimizer.param_groups
                 for group, before in zip(groups, self._rates, strict=True):
                     group.update(before)
             self.ledger.write()
@@ -242,11 +227,14 @@ class Session:
             stage=stage.name,
             n_epochs=self.n_epochs,
             parts={name: part.state_dict() for name, part in self._saved_parts().items()},
+            frozen=frozen_in(self._saved_parts()),
+            channels_last=self.feed.layout.channels_last,
             rates=self._rates,
             stream=self.stream.state_dict(),
             train=epochs.state_dict(),
             meta=None if self.meta_rounds is None else self.meta_rounds.state_dict(),
             n_steps=0 if step is None else step.count,
+            meta_gradient=self.meta_gradient,
             is_recorded=step is not None and step.look_ahead.is_recorded,
             is_warm=self.parts.weighting.is_warm,
             warm_up_left=self._warm_up_left,
@@ -258,6 +246,8 @@ class Session:
         """Go on from a saved state of this stage; the order of the rows follows with the loader."""
         for name, part in self._saved_parts().items():
             part.load_state_dict(saved["parts"][name])
+        freeze_in(self._saved_parts(), saved["frozen"])
+        self.feed.layout.channels_last = saved["channels_last"]
         rates = saved["parts"]["optimizer"]["param_groups"]
         for group, before in zip(self.parts.optimizer.param_groups, rates, strict=True):
             group.update({k: v for k, v in before.items() if k in ("lr", "initial_lr")})
@@ -266,6 +256,7 @@ class Session:
         self._warm_up_left = saved["warm_up_left"]
         if self.meta_rounds is not None and saved["meta"] is not None:
             self.meta_rounds.load_state_dict(saved["meta"])
+        self.meta_gradient = saved["meta_gradient"]
         if self.weighted_step is not None:
             self.weighted_step.count = saved["n_steps"]
             if not saved["is_recorded"]:

@@ -7,7 +7,7 @@ from typing import Protocol, Self
 
 from skorch.callbacks import Callback
 
-from skgdw._training._checkpoint import Saved, check_belongs, read, write
+from skgdw._training._checkpoint import Saved, check_belongs, read, sweep, write
 
 _FILE = "resume.pt"
 
@@ -15,11 +15,11 @@ _FILE = "resume.pt"
 class _Net(Protocol):
     """What is asked of the classifier: everything that a fit can go on from."""
 
-    def saved_state(self) -> Saved:
-        """Return the state between two epochs."""
-
     def fingerprint(self) -> dict[str, str]:
         """Return what a saved state must have been made with."""
+
+    def saved_state(self, fingerprint: dict[str, str]) -> Saved:
+        """Return the state between two epochs."""
 
 
 class Resume(Callback):
@@ -46,9 +46,15 @@ class Resume(Callback):
     -----
     The file is replaced in one step, so that it is whole at any moment. It holds tensors, numbers
     and texts, and is read without unpickling any code. Of other callbacks the attributes that end
-    in an underscore are kept, where they are plain.
+    in an underscore are kept, where they are plain; a fit that one of them stopped early trains its
+    last epoch once more when it is called again, with the same result.
 
-    Rows that a user's own loader, sampler or Dataset draws from a source of its own may differ.
+    Parameters and data are compared with those of the fit that was cut off, and all that differ are
+    named. ``verbose``, ``device`` and other callbacks may differ. Of a Dataset only the class, the
+    number of rows and labels that come beside it are compared.
+
+    Rows that a user's own loader, sampler, split or Dataset draws from a source of its own, torch's
+    or numpy's global one among them, may differ from what would have been drawn.
 
     Examples
     --------
@@ -81,12 +87,15 @@ class Resume(Callback):
 
     def load(self, net: _Net) -> Saved | None:
         """Return the saved state of this fit, None where there is none yet."""
+        # Once a fit: callbacks may set parameters, and large data take their time.
+        self.fingerprint_ = net.fingerprint()
+        sweep(self.path)
         if not self.path.exists():
             return None
         saved = read(self.path)
-        check_belongs(saved, net.fingerprint(), self.path)
+        check_belongs(saved, self.fingerprint_, self.path)
         return saved
 
     def save(self, net: _Net) -> None:
         """Write the state between two epochs."""
-        write(self.path, net.saved_state())
+        write(self.path, net.saved_state(self.fingerprint_))

@@ -101,6 +101,27 @@ def test_streams_nest():
     assert torch.equal(within, drawn_from(2, 5)[0])
 
 
+def test_a_saved_state_goes_on_where_it_was():
+    stream, other = RandomStream(0, CPU), RandomStream(1, CPU)
+    drawn_in(stream, 5)
+    other.load_state_dict(stream.state_dict())
+    assert torch.equal(drawn_in(other, 3), drawn_in(stream, 3))
+
+
+def test_of_a_state_of_two_devices_the_part_of_the_cpu_is_taken():
+    stream, other = RandomStream(0, CPU), RandomStream(1, CPU)
+    (cpu,) = stream.state_dict()
+    other.load_state_dict([cpu, torch.zeros(16, dtype=torch.uint8)])
+    assert torch.equal(drawn_in(other, 3), drawn_in(stream, 3))
+    other.load_state_dict([])  # nothing known: it goes on as it would have
+    assert torch.equal(drawn_in(other, 3), drawn_in(stream, 3))
+
+
+def drawn_in(stream, n):
+    with stream.active():
+        return torch.rand(n)
+
+
 class Slow(nn.Module):
     """Gives other threads time to step in between."""
 
