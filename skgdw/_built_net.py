@@ -42,6 +42,9 @@ def _is_schedule(callback: Any) -> bool:
 class BuiltNet(SklearnNet):
     """A net with a weighting beside its module, built by skorch's life cycle."""
 
+    # What `weighting_` was built with, other than modules.
+    _weighting_of: dict[str, Any] = {}  # noqa: RUF012
+
     # What a call of fit works on, while it runs.
     _data: TrainingData | None = None
 
@@ -59,7 +62,7 @@ class BuiltNet(SklearnNet):
             ("valid_loss", PassthroughScoring("valid_loss")),
             ("valid_acc", EpochScoring("accuracy", name="valid_acc", lower_is_better=False)),
             ("lr_schedule", schedule),
-            ("print_log", PrintLog(keys_ignored=None if self.fine_tune is True else "stage")),
+            ("print_log", PrintLog()),
         ]
 
     def initialize_module(self) -> BuiltNet:
@@ -97,6 +100,24 @@ class BuiltNet(SklearnNet):
         }
         weighting = make_weighting(self.weighting, self.get_params_for("weighting"), offered)
         self.weighting_ = weighting.to(self._module_dtype())
+        self._weighting_of = self._weighting_params()
+
+    def _weighting_params(self) -> dict[str, Any]:
+        own = {"weighting": self.weighting, "meta_lr": self.meta_lr, "clip": self.weight_clip}
+        return {**own, **self.get_params_for("weighting")}
+
+    def _renew_weighting(self) -> None:
+        """Build the weighting anew where its parameters were set since; its net stays."""
+        if self._weighting_of == self._weighting_params():
+            return
+        with self._current_init_context("module"):
+            self._initialize_weighting()
+            if self.device is not None:
+                self.weighting_.to(self.device)
+        learnt = {id(p) for p in self.weighting_.parameters()}
+        if not learnt <= {id(p) for p in self.weight_net_.parameters()}:
+            with self._current_init_context("optimizer"):
+                self._initialize_weighting_optimizer()
 
     def __setstate__(self, state: object) -> None:
         """Restore; nets saved before weightings were modules get theirs."""
@@ -127,6 +148,10 @@ class BuiltNet(SklearnNet):
             own = _TABLES if isinstance(eager(self.module_), MLP) else _IMAGES
             kwargs = {**own, **(_ONE_KERNEL if self._may_fuse(kwargs) else {}), **kwargs}
         self.optimizer_ = make_optimizer("optimizer", self.optimizer, args, kwargs)
+        self._initialize_weighting_optimizer()
+        return self
+
+    def _initialize_weighting_optimizer(self) -> None:
         args, kwargs = self.get_params_for_optimizer(
             "weight_net_optimizer", self.weight_net_.named_parameters()
         )
@@ -142,7 +167,6 @@ class BuiltNet(SklearnNet):
         self.weight_net_optimizer_ = make_optimizer(
             "weight_net_optimizer", self.weight_net_optimizer, args, kwargs
         )
-        return self
 
     def _may_fuse(self, options: dict[str, Any]) -> bool:
         # Not in plain training, which is to give what skorch gives to the last bit.

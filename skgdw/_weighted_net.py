@@ -73,6 +73,9 @@ class WeightedNet(BuiltNet):
         finally:
             for name in ("_data", "_is_partial_fit", "_session", "_seeds"):
                 self.__dict__.pop(name, None)
+            for _, callback in getattr(self, "callbacks_", ()):
+                if isinstance(callback, FitSchedule):
+                    callback.forget()
 
     def _check_fit(
         self, given: GivenRows, classes: ArrayLike | None, *, reset: bool, fresh: bool
@@ -87,7 +90,13 @@ class WeightedNet(BuiltNet):
         check_parameters(self, CHOICES)
         uses_meta = weighting_class(self.weighting).uses_meta or self.fine_tune
         return check_fit(
-            self, given, classes=classes, reset=reset, uses_meta=uses_meta, random_state=source
+            self,
+            given,
+            classes=classes,
+            reset=reset,
+            uses_meta=uses_meta,
+            judges=self.keep_best,
+            random_state=source,
         )
 
     def _train(self, data: TrainingData, *, fresh: bool, is_partial_fit: bool) -> None:
@@ -95,14 +104,19 @@ class WeightedNet(BuiltNet):
         self.classes_inferred_ = data.classes
         self._data, self._is_partial_fit = data, is_partial_fit
         self.row_weights_ = self.row_ledger_ = None
+        self.meta_gradient_: str | None = None
         # Parameters of a module that is made in inference mode could never be trained.
         with torch.inference_mode(False), torch.enable_grad():
             if fresh:
                 self.initialize()
+            else:
+                self._renew_weighting()
             super().partial_fit(data.train.X, data.train.y)
-        columns = self._running.ledger.columns()
+        if self._session is None:  # interrupted before the first step
+            return
+        columns = self._session.ledger.columns()
         self.row_ledger_ = {name: column.cpu().numpy() for name, column in columns.items()}
-        if self._running.is_weighted:
+        if self._session.is_weighted:
             self.row_weights_ = self.row_ledger_["last_weight"]
 
     # Data.
@@ -137,7 +151,7 @@ class WeightedNet(BuiltNet):
     def get_iterator(self, dataset: Dataset[Any], training: bool = False) -> Any:
         """Return the loader of a dataset; that of training can be saved and resumed."""
         session = self._session
-        if not training or session is None or session.stage is None:
+        if not training or session is None or session.stage is None or session.epochs is not None:
             return super().get_iterator(dataset, training)
         if session.stage.fine_tunes:
             return session.begin(session.fine_tuning_loader(self._seeds["train"]))
@@ -160,7 +174,7 @@ class WeightedNet(BuiltNet):
         parts = Parts(
             module=self.module_,
             criterion=self.criterion_,
-            optimizer=self.optimizer_,
+            current_optimizer=lambda: self.optimizer_,
             weighting=self.weighting_,
             weighting_optimizer=self.weight_net_optimizer_,
             infer=self.infer,
@@ -208,17 +222,18 @@ class WeightedNet(BuiltNet):
             fine_tune=self.fine_tune,
             keep_best=self.keep_best,
         )
+        session.has_stages = len(plan) > 1
         saved = self._resumed()
         names = [stage.name for stage in plan]
         done = 0 if saved is None else names.index(saved["session"]["stage"])
         for stage in plan[done:]:
             state = None if saved is None else saved["session"]
             with session.on(stage, self._seeds["train"], state) as epochs:
+                self.meta_gradient_ = session.meta_gradient
                 if saved is not None:
                     self.history_ = restore(saved, self._random, self.callbacks_)
                     self._seeds, saved = saved["seeds"], None
                 self._run_stage(stage, epochs, is_last=stage is plan[-1], **kwargs)
-        self.meta_gradient_ = session.meta_gradient
         return self
 
     def _run_stage(self, stage: Stage, epochs: int, *, is_last: bool, **kwargs: Any) -> None:
@@ -305,7 +320,7 @@ class WeightedNet(BuiltNet):
             super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
             return
         session, count = self._running, 0
-        if session.stage is not None:
+        if session.stage is not None and session.has_stages:
             self.history.record("stage", session.stage.name)
         self._set_training(True)
         try:

@@ -10,7 +10,7 @@ from torch import nn
 
 from classifier_cases import Net, blobs, quick
 from skgdw.model_selection import make_meta_pipeline
-from skgdw.weighting import Weighting
+from skgdw.weighting import Pull, Weighting
 
 DATA = blobs()
 X, Y, X_META, Y_META = DATA
@@ -202,3 +202,76 @@ def test_arguments_of_a_weighting_are_checked_by_name():
         ValueError, match=r"`weighting__meta_rl` \(did you mean `weighting__meta_lr`"
     ):
         quick(weighting__meta_rl=1.0).fit(*DATA)
+
+
+class Scaled(Weighting):
+    """Uses a parameter in what it sends back."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, evidence):
+        return torch.ones_like(evidence.losses).unsqueeze(1) * self.scale
+
+    def pull(self, evidence, weight):
+        pull = super().pull(evidence, weight)
+        return Pull(pull.weight * self.scale, pull.grad * self.scale)
+
+
+def test_a_pull_may_hang_on_parameters():
+    net = quick(weighting=Scaled).fit(*DATA)
+    assert np.isfinite(net.row_weights_).all()
+
+
+def test_weights_that_are_reported_have_a_shape():
+    class Short(Scaled):
+        def pull(self, evidence, weight):
+            return Pull(weight, super().pull(evidence, weight).grad)
+
+    with pytest.raises(ValueError, match=r"Short.pull reports \(8, 1\) for 8 rows and 3 classes"):
+        quick(weighting=Short).fit(*DATA)
+
+
+def test_a_warm_up_needs_a_length():
+    class Warming(Scaled):
+        warm_up = 0.5
+
+    class Endless:
+        def __init__(self, dataset, batch_size, **kwargs):
+            self.loader = torch.utils.data.DataLoader(dataset, batch_size=batch_size)
+
+        def __iter__(self):
+            return iter(self.loader)
+
+    with pytest.raises(TypeError, match=r"`iterator_train` must have a length .*got Endless"):
+        quick(weighting=Warming, iterator_train=Endless).fit(*DATA)
+
+
+def test_another_loader_within_a_fit_does_not_begin_the_warm_up_again():
+    class Warming(Scaled):
+        warm_up = 0.3
+
+    class Looks(Callback):
+        def on_epoch_end(self, net, dataset_train=None, **kwargs):
+            next(iter(net.get_iterator(dataset_train, training=True)))
+
+    net = quick(weighting=Warming, callbacks=[Looks()], max_epochs=3).fit(*DATA)
+    assert net.weighting_.is_warm
+    assert np.isfinite(net.history[-1, "weight_given"])
+
+
+def test_the_best_epoch_of_a_module_with_state_of_its_own_is_kept():
+    class Stateful(Net):
+        def get_extra_state(self):
+            return {"a": [1]}
+
+        def set_extra_state(self, state):
+            self.state = state
+
+    assert quick(Stateful, keep_best=True).fit(*DATA).module_.state == {"a": [1]}
+
+
+def test_meta_rows_that_judge_are_warned_of():
+    with pytest.warns(UserWarning, match="also stand in X"):
+        quick(weighting="uniform", keep_best=True).fit(X, Y, X[:9], Y[:9])

@@ -79,6 +79,7 @@ def check_fit(
     classes: ArrayLike | None,
     reset: bool,
     uses_meta: bool,
+    judges: bool = False,
     random_state: Callable[[], np.random.RandomState],
 ) -> TrainingData:
     """Check everything that `fit` is given, and split it into training, meta and validation rows.
@@ -95,6 +96,8 @@ def check_fit(
     uses_meta : bool
         Whether the weights are taught. Where not, a meta set is checked and left aside, and none is
         taken out of X.
+    judges : bool, default=False
+        Whether epochs are judged on the meta set, so that what is odd about it matters.
     random_state : callable
         Returns the source of the draw of meta rows. It is called once and after every check, so
         that a refusal draws nothing from a source that the user shares.
@@ -121,7 +124,7 @@ def check_fit(
     everything = _encode(checked, found)
     meta = None if meta_checked is None else _encode(meta_checked, found)
     valid = None if valid_checked is None else _encode(valid_checked, found)
-    if uses_meta:
+    if uses_meta or judges:
         _warn_of_meta_set(everything, mask, meta, found, is_bare=_is_bare(meta_checked))
     _warn_of_validation_rows(everything, meta, valid, is_bare=_is_bare(valid_checked))
     source, train = random_state(), everything

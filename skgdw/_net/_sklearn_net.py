@@ -12,7 +12,7 @@ from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback
 from skorch.callbacks.scoring import ScoringBase
 from skorch.history import History
-from torch import Tensor
+from torch import Tensor, nn
 
 from skgdw._net._datasets import FedNet
 from skgdw._net._pickle import SavingNet
@@ -49,6 +49,12 @@ def listens(callback: Callback, method_name: str) -> bool:
 @cache
 def _overrides(kind: type[Callback], method_name: str) -> bool:
     return getattr(kind, method_name) is not getattr(Callback, method_name, None)
+
+
+def _portable(output: Any) -> Any:
+    """Return an output that skorch can move, or else its logits: it knows tuples of tensors."""
+    is_tuple = type(output) is tuple and all(isinstance(part, Tensor) for part in output)
+    return output if is_tuple else first_output(output)
 
 
 class SklearnNet(SettableNet, SavingNet, FedNet, NeuralNetClassifier):
@@ -120,9 +126,25 @@ class SklearnNet(SettableNet, SavingNet, FedNet, NeuralNetClassifier):
         """Tell whether ``fit`` has been called."""
         return hasattr(self, "module_") and hasattr(self, "classes_inferred_")
 
-    def infer(self, x: Tensor | Mapping[str, Tensor], **fit_params: object) -> Tensor:
-        """Return the logits of a batch: the module's output, or the first of several."""
-        return first_output(super().infer(x))
+    def infer(self, x: Tensor | Mapping[str, Tensor], **fit_params: object) -> Any:
+        """Return the module's whole output for a batch."""
+        return super().infer(x)
+
+    def get_loss(self, y_pred: Any, y_true: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """Return the criterion; cross-entropy takes the logits, one of the user's all outputs."""
+        if type(self.criterion_) is nn.CrossEntropyLoss:
+            y_pred = first_output(y_pred)
+        loss: Tensor = super().get_loss(y_pred, y_true, *args, **kwargs)
+        return loss
+
+    def evaluation_step(self, batch: Any, training: bool = False) -> Any:
+        """Return the module's output for a batch, as far as skorch can hand it on."""
+        return _portable(super().evaluation_step(batch, training))
+
+    def validation_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+        """Return loss and output of a batch of validation rows."""
+        step: dict[str, Any] = super().validation_step(batch, **fit_params)
+        return {**step, "y_pred": _portable(step["y_pred"])}
 
     def predict_proba(self, X: RowContainer) -> np.ndarray:
         """Return class probabilities.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from typing import TypedDict
 
@@ -62,7 +63,7 @@ class BestEpoch:
         """Compare an epoch with the best; of equal ones the first stays."""
         if score > self.score:
             self.score, self.epoch = score, epoch
-            self.state = {name: value.clone() for name, value in module.state_dict().items()}
+            self.state = copy.deepcopy(module.state_dict())
 
     def state_dict(self) -> BestState:
         """Return it as it is saved."""

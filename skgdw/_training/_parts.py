@@ -23,7 +23,8 @@ class Parts:
     module : nn.Module
         As it is called: perhaps compiled.
     criterion : nn.Module
-    optimizer : Optimizer
+    current_optimizer : callable
+        Returns the module's optimizer: callbacks may make another.
     weighting : Weighting
     weighting_optimizer : Optimizer or None
     infer : callable
@@ -43,7 +44,7 @@ class Parts:
 
     module: nn.Module
     criterion: nn.Module
-    optimizer: Optimizer
+    current_optimizer: Callable[[], Optimizer]
     weighting: Weighting
     weighting_optimizer: Optimizer | None
     infer: Callable[[Inputs], Output]
@@ -53,6 +54,11 @@ class Parts:
     on_new_rate: Callable[[], None]
     listeners: list[str]
     device: torch.device
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The module's optimizer."""
+        return self.current_optimizer()
 
 
 @dataclass(frozen=True)

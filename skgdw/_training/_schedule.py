@@ -34,22 +34,23 @@ class FitSchedule(LRScheduler):
             for group, own in zip(optimizer.param_groups, groups, strict=True):
                 group.update({key: own[key] for key in ("lr", "initial_lr") if key in own})
 
-        self._forget()
+        self.forget()
         self.handle_ = net.optimizer_.register_load_state_dict_post_hook(keep_rates)
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Leave the rates alone from now on."""
-        self._forget()
+        self.forget()
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Leave the rates alone from now on."""
-        self._forget()
+        self.forget()
 
     def __getstate__(self) -> dict[str, object]:
         """Leave out what hangs on the optimizer of this process."""
         return {key: value for key, value in vars(self).items() if key != "handle_"}
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Leave the rates to whoever loads a state into the optimizer."""
         handle: RemovableHandle | None = self.__dict__.pop("handle_", None)
         if handle is not None:
             handle.remove()

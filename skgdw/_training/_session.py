@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from skorch.history import History
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -34,7 +35,7 @@ from skgdw._training.step._optimizing import forget_gradients, unfuse_where_inco
 from skgdw._training.step._plain_step import PlainStep, StepResult
 from skgdw._training.step._stateless import Stateless
 from skgdw._training.trial._probe import Probe, eager
-from skgdw.weighting._row_loss import any_row_loss
+from skgdw.weighting._row_loss import plain_row_loss
 
 
 class Session:
@@ -68,7 +69,7 @@ class Session:
         check_logits: Callable[[Tensor, bool], None],
     ) -> None:
         self.parts, self.settings, self.rows, self.feed = parts, settings, rows, feed
-        self.has_begun = False
+        self.has_begun = self.has_stages = False
         self.stage: Stage | None = None
         self.best: BestEpoch | None = None
         self.meta_gradient: str | None = None
@@ -78,7 +79,7 @@ class Session:
         self.ledger = Ledger(rows.n_rows, parts.device)
         self.probe = Probe(self.stateless, self.stream)
         self.first_rows = try_module(parts, rows, feed, self.probe, check_logits)
-        row_loss = any_row_loss(eager(parts.criterion), settings.n_classes)
+        row_loss = plain_row_loss(eager(parts.criterion))
         self.survey = Survey(self.stateless, feed, rows.train, rows.meta, row_loss, self.stream)
         self.plain_step = PlainStep(
             self.precision.wrap(parts.infer), parts.loss, row_loss, self.stream
@@ -116,7 +117,7 @@ class Session:
         int
             Epochs to train for.
         """
-        self.stage, self.n_epochs, self._saved = stage, 0, saved
+        self.stage, self.epochs, self.n_epochs, self._saved = stage, None, 0, saved
         self.best = BestEpoch() if stage.judged_on is not None else None
         self._update = self._plain_update
         # Also for a later stage that is gone on with: its memory has to be there to be read into.
@@ -188,8 +189,7 @@ class Session:
         share = self.parts.weighting.warm_up
         if stage is not None and stage.is_weighted and share and not self.parts.weighting.is_warm:
             if not self._warm_up_left:
-                n_steps = len(self.epochs) * stage.epochs
-                self._warm_up_left = max(round(share * n_steps), 1)
+                self._warm_up_left = _warm_up_steps(share, loader, stage.epochs)
             self._weighted, self._update = self._update, self._warming_update
         if self._saved is not None:
             self.epochs.load_state_dict(self._saved["train"])
@@ -285,7 +285,8 @@ class Session:
             history.record_batch("weight_other", figures.mean_other)
         if result.meta_loss is not None:
             history.record_batch("meta_loss", result.meta_loss)
-        if self.stage is not None and self.stage.rows is self.rows.train:
+        trains = self.stage is not None and self.stage.rows is self.rows.train
+        if trains and _has_codes(y):
             self.ledger.note(result.evidence, None if figures is None else figures.at_given)
         return result
 
@@ -334,3 +335,19 @@ class Session:
             self.best.hear(self.stateless.module, score, len(history))
         if self.settings.judges:  # in stages without, too: the log is a table
             history.record("keep_best_score", score)
+
+
+def _has_codes(y: object) -> bool:
+    """Tell class codes from other labels, which a plain step takes as well."""
+    return isinstance(y, Tensor) and y.ndim == 1 and y.dtype is torch.int64
+
+
+def _warm_up_steps(share: float, loader: Iterable[Any], epochs: int) -> int:
+    """Return the steps of a warm-up over a share of all epochs."""
+    if not isinstance(loader, Sized):
+        raise TypeError(
+            "`iterator_train` must have a length where the weighting has a `warm_up`, which is a "
+            f"share of all steps; got {type(loader).__name__}. Give it a `__len__`, or set "
+            "`warm_up = 0` on the weighting."
+        )
+    return max(round(share * len(loader) * epochs), 1)

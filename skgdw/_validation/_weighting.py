@@ -38,9 +38,19 @@ def check_weighting(weighting: Weighting, evidence: Evidence) -> None:
             f"for each row; {name}.forward returned {found} for {n} rows and {c} classes. Reshape "
             "them."
         )
-    grad = weighting.trial_pull(evidence, weight).detach()
+    pull = weighting.pull(evidence, weight)
+    if (reported := tuple(pull.weight.shape)) != (n, c):
+        raise ValueError(
+            "`weighting` must report weights of shape (n, c) beside what it sends back; "
+            f"{name}.pull reports {reported} for {n} rows and {c} classes. Expand them."
+        )
+    for grad in (weighting.trial_pull(evidence, weight).detach(), pull.grad.detach()):
+        _check_balance(grad, (n, c), name)
+
+
+def _check_balance(grad: Tensor, shape: tuple[int, int], name: str) -> None:
     off = grad.sum(dim=1).abs().max()
-    if tuple(grad.shape) != (n, c) or off > _ROUNDING * grad.abs().sum(dim=1).max().clamp(min=1.0):
+    if tuple(grad.shape) != shape or off > _ROUNDING * grad.abs().sum(dim=1).max().clamp(min=1.0):
         raise ValueError(
             f"`weighting` must send back rows of shape (n, c) that sum to zero; {name} sends back "
             f"shape {tuple(grad.shape)}, whose rows miss zero by up to {off:.2g}. Subtract "

@@ -66,7 +66,7 @@ class Evidence:
     @cached_property
     def given_probability(self) -> Tensor:
         """Probability of the given label, shape (n,)."""
-        return self.probabilities.gather(1, self.y.unsqueeze(1)).squeeze(1)
+        return self.row_loss.given_probability(self.losses, self.logits, self.y)
 
     @cached_property
     def prediction(self) -> Tensor:
@@ -83,10 +83,13 @@ class Evidence:
             None if any(each is None for each in found) else torch.cat([*found])  # type: ignore[list-item]
             for found in ([part.rows for part in parts], [part.trusted for part in parts])
         )
-        return Evidence(
+        joined = Evidence(
             torch.cat([part.logits for part in parts]),
             torch.cat([part.y for part in parts]),
             first.row_loss,
             rows,
             trusted,
         )
+        if all("losses" in vars(part) for part in parts):  # known already
+            vars(joined)["losses"] = torch.cat([part.losses for part in parts])
+        return joined

@@ -34,6 +34,17 @@ class RowLoss(Protocol):
     def whole(self, losses: Tensor, logits: Tensor, y: Tensor) -> Tensor:
         """Return the criterion of the batch, shape (), without a graph; `losses` as above."""
 
+    def given_probability(self, losses: Tensor, logits: Tensor, y: Tensor) -> Tensor:
+        """Return the probability of each row's label, shape (n,); `losses` as above."""
+
+
+def _softmax_at(logits: Tensor, y: Tensor) -> Tensor:
+    """Return the softmax at class codes; NaN at codes of no class, which torch may ignore."""
+    n_classes = logits.shape[1]
+    place = y.clamp(0, n_classes - 1)
+    found = torch.softmax(logits, dim=1).gather(1, place.unsqueeze(1)).squeeze(1)
+    return torch.where(place == y, found, torch.nan)
+
 
 class CrossEntropyRows:
     """Cross-entropy in closed form, with class weights and any reduction."""
@@ -65,6 +76,10 @@ class CrossEntropyRows:
         loss: Tensor = self.criterion(logits.detach(), y)
         return loss
 
+    def given_probability(self, losses: Tensor, logits: Tensor, y: Tensor) -> Tensor:
+        """Return the probability of each row's label."""
+        return _softmax_at(logits, y)
+
 
 class AnyRows:
     """Any criterion with a ``reduction``, differentiated by autograd."""
@@ -91,6 +106,10 @@ class AnyRows:
         loss: Tensor = self.criterion(logits.detach(), y)
         return loss.detach()
 
+    def given_probability(self, losses: Tensor, logits: Tensor, y: Tensor) -> Tensor:
+        """Return the probability of each row's label."""
+        return _softmax_at(logits, y)
+
 
 class UnknownRows:
     """A criterion that says nothing of single rows: their losses are NaN."""
@@ -107,22 +126,24 @@ class UnknownRows:
         """Return NaN."""
         return losses.mean()
 
+    def given_probability(self, losses: Tensor, logits: Tensor, y: Tensor) -> Tensor:
+        """Return NaN for each row: its outputs may be no logits."""
+        return torch.full_like(losses, torch.nan)
 
-def any_row_loss(criterion: nn.Module, n_classes: int) -> RowLoss:
-    """Return a row loss for losses alone: of plain training, which takes any criterion."""
-    try:
-        return make_row_loss(criterion, n_classes)
-    except CriterionError:
-        pass
-    if hasattr(criterion, "reduction"):
-        y = torch.arange(min(n_classes, 2))
-        rows = AnyRows(criterion)
-        try:
-            if rows.losses(torch.zeros(len(y), n_classes), y).shape == y.shape:
-                return rows
-        except Exception:  # whatever it takes besides logits: plain training asks it otherwise
-            pass
-    return UnknownRows()
+
+def plain_row_loss(criterion: nn.Module) -> RowLoss:
+    """Return what plain training, which takes any criterion, can tell of single rows.
+
+    Other criteria than cross-entropy are not asked: they may take other outputs than logits, other
+    labels than class codes, whole batches only, or draw random numbers.
+
+    Returns
+    -------
+    RowLoss
+    """
+    if type(criterion) is not nn.CrossEntropyLoss:  # a subclass may override forward
+        return UnknownRows()
+    return AnyRows(criterion) if criterion.label_smoothing else CrossEntropyRows(criterion)
 
 
 def make_row_loss(criterion: nn.Module, n_classes: int) -> RowLoss:

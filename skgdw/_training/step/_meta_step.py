@@ -123,7 +123,8 @@ class MetaStep:
             else:
                 batch = TrainingPass(self.passes, start, X, logits)
                 meta, weight = self._learn(batch, evidence)
-            pull = self.weighting.pull(evidence, weight)
+            with torch.no_grad():
+                pull = self.weighting.pull(evidence, weight)
             sent = keep_gradient_share(pull.grad, evidence.logit_grad, share=self.min_share)
             logits.backward(sent / len(y))
             if meta is not None and self.meta_weight:
