@@ -6,18 +6,18 @@ The derivative of a linear operation is the operation itself, done to the tangen
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import Node
 from torch.nn import functional as F
 
 from skgdw.functional._recorded._nodes import (
+    GraphNode,
     NotCovered,
     Rule,
     Tangents,
     kept,
-    saved,
     shape,
     signed,
     signed_all,
@@ -25,11 +25,12 @@ from skgdw.functional._recorded._nodes import (
 )
 
 
-def only(of: Callable[[Node, Tensor], Tensor]) -> Rule:
+def only(of: Callable[[GraphNode, Tensor], Tensor]) -> Rule:
     """Return the rule of a node that has one differentiable input."""
 
-    def rule(node: Node, tangents: Tangents) -> Tensor:
-        return of(node, next(t for t in tangents if t is not None))
+    def rule(node: GraphNode, tangents: Tangents) -> Tensor:
+        (tangent,) = tangents
+        return of(node, cast("Tensor", tangent))
 
     return rule
 
@@ -40,9 +41,9 @@ def only(of: Callable[[Node, Tensor], Tensor]) -> Rule:
 def _combined(sign: int) -> Rule:
     """Return the rule of left + sign * alpha * right."""
 
-    def rule(node: Node, tangents: Tangents) -> Tensor:
+    def rule(node: GraphNode, tangents: Tangents) -> Tensor:
         left, right = tangents
-        factor = sign * saved(node, "alpha")
+        factor = sign * node._saved_alpha
         if right is not None and factor != 1:
             right = factor * right
         return total(node, [t for t in (left, right) if t is not None])
@@ -50,80 +51,79 @@ def _combined(sign: int) -> Rule:
     return rule
 
 
-def _subtracted(node: Node, tangent: Tensor) -> Tensor:
-    alpha: float = saved(node, "alpha")
+def _subtracted(node: GraphNode, tangent: Tensor) -> Tensor:
+    alpha: float = node._saved_alpha
     return -alpha * tangent  # of number - alpha * tensor
 
 
-def _axes(node: Node) -> list[int] | None:
-    axes = saved(node, "dim")
+def _axes(node: GraphNode) -> list[int] | None:
+    axes = node._saved_dim
     return None if axes is None else signed_all(axes)
 
 
-def _mean(node: Node, tangent: Tensor) -> Tensor:
-    return tangent.mean(_axes(node), saved(node, "keepdim"))
+def _mean(node: GraphNode, tangent: Tensor) -> Tensor:
+    return tangent.mean(_axes(node), node._saved_keepdim)
 
 
-def _sum(node: Node, tangent: Tensor) -> Tensor:
-    return tangent.sum(_axes(node), saved(node, "keepdim"))
+def _sum(node: GraphNode, tangent: Tensor) -> Tensor:
+    return tangent.sum(_axes(node), node._saved_keepdim)
 
 
 # Places.
 
 
-def _reshape(node: Node, tangent: Tensor) -> Tensor:
+def _reshape(node: GraphNode, tangent: Tensor) -> Tensor:
     return tangent.reshape(shape(node))
 
 
-def _permute(node: Node, tangent: Tensor) -> Tensor:
-    return tangent.permute(signed_all(saved(node, "dims")))
+def _permute(node: GraphNode, tangent: Tensor) -> Tensor:
+    return tangent.permute(signed_all(node._saved_dims))
 
 
-def _slice(node: Node, tangent: Tensor) -> Tensor:
+def _slice(node: GraphNode, tangent: Tensor) -> Tensor:
     # As aten's function took them, open ends and all, which Python's slicing would need rewritten.
-    names = "dim", "start", "end", "step"
-    numbers = [saved(node, name) for name in names]
+    numbers = (node._saved_dim, node._saved_start, node._saved_end, node._saved_step)
     part: Tensor = torch.ops.aten.slice(
         tangent, *[None if number is None else signed(number) for number in numbers]
     )
     return part
 
 
-def _pad(node: Node, tangent: Tensor) -> Tensor:
+def _pad(node: GraphNode, tangent: Tensor) -> Tensor:
     # With zeros, whatever the pass padded with: a constant has no derivative.
-    return F.pad(tangent, signed_all(saved(node, "pad")))
+    return F.pad(tangent, signed_all(node._saved_pad))
 
 
-def _concatenate(node: Node, tangents: Tangents) -> Tensor:
+def _concatenate(node: GraphNode, tangents: Tangents) -> Tensor:
     given = [t for t in tangents if t is not None]
     if len(given) < len(tangents):
         # Zeros of what shape is not recorded: several inputs could share the rest in any way.
         raise NotCovered(f"{node.name()} of what depends on the parameters and what does not")
-    return torch.cat(given, signed(saved(node, "dim")))
+    return torch.cat(given, signed(node._saved_dim))
 
 
 # Pooling.
 
 
-def _max_pool(node: Node, tangent: Tensor) -> Tensor:
+def _max_pool(node: GraphNode, tangent: Tensor) -> Tensor:
     # The largest entry is chosen once; small changes of the input move it, not the choice.
     places = kept(node, "result1")
     return tangent.flatten(-2).gather(-1, places.flatten(-2)).view(places.shape)
 
 
-def _average_pool(node: Node, tangent: Tensor) -> Tensor:
-    names = (
-        "kernel_size",
-        "stride",
-        "padding",
-        "ceil_mode",
-        "count_include_pad",
-        "divisor_override",
+def _average_pool(node: GraphNode, tangent: Tensor) -> Tensor:
+    return F.avg_pool2d(
+        tangent,
+        node._saved_kernel_size,
+        node._saved_stride,
+        node._saved_padding,
+        node._saved_ceil_mode,
+        node._saved_count_include_pad,
+        node._saved_divisor_override,
     )
-    return F.avg_pool2d(tangent, *[saved(node, name) for name in names])
 
 
-def _adaptive_pool(node: Node, tangent: Tensor) -> Tensor:
+def _adaptive_pool(node: GraphNode, tangent: Tensor) -> Tensor:
     height, width = shape(node)[-2:]
     return F.adaptive_avg_pool2d(tangent, (height, width))
 

@@ -9,17 +9,17 @@ from typing import cast
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import Node
 from torch.nn import functional as F
 
 from skgdw.functional._recorded._nodes import (
+    GraphNode,
     NotCovered,
     Rule,
     Tangents,
     backward,
     kept,
-    saved,
     shape,
+    spread,
     total,
 )
 
@@ -29,7 +29,7 @@ def _plus_product(before: Tensor | None, left: Tensor, right: Tensor) -> Tensor:
     return torch.mm(left, right) if before is None else torch.addmm(before, left, right)
 
 
-def _matrix_product(node: Node, tangents: Tangents) -> Tensor:
+def _matrix_product(node: GraphNode, tangents: Tangents) -> Tensor:
     left, right = tangents
     found = None if left is None else torch.mm(left, kept(node, "mat2"))
     if right is not None:
@@ -37,56 +37,62 @@ def _matrix_product(node: Node, tangents: Tangents) -> Tensor:
     return cast("Tensor", found)  # one of the two was given
 
 
-def _affine(node: Node, tangents: Tangents) -> Tensor:
+def _affine(node: GraphNode, tangents: Tangents) -> Tensor:
     found, left, right = tangents
-    if saved(node, "alpha") != 1 or saved(node, "beta") != 1:
+    if node._saved_alpha != 1 or node._saved_beta != 1:
         raise NotCovered(f"{node.name()} with an `alpha` or `beta` other than 1")
     if right is not None:
         found = _plus_product(found, kept(node, "mat1"), right)
     if left is not None:
-        found = _plus_product(found, left, kept(node, "mat2"))
-    return cast("Tensor", found).expand(shape(node))  # the bias alone is one row
+        return _plus_product(found, left, kept(node, "mat2"))
+    return spread(node, cast("Tensor", found))  # the bias alone is one row
 
 
-def _convolution(node: Node, tangents: Tangents) -> Tensor:
+def _convolution(node: GraphNode, tangents: Tangents) -> Tensor:
     images, weight, bias = tangents
-    names = "stride", "padding", "dilation", "transposed", "output_padding", "groups"
-    how = [saved(node, name) for name in names]
+    how = (
+        node._saved_stride,
+        node._saved_padding,
+        node._saved_dilation,
+        node._saved_transposed,
+        node._saved_output_padding,
+        node._saved_groups,
+    )
     parts = []
     if weight is not None:
         # The bias goes along for nothing.
         parts.append(torch.convolution(kept(node, "input"), weight, bias, *how))
     elif bias is not None:
-        parts.append(_across(node, bias))
+        parts.append(_across(bias, len(shape(node))))
     if images is not None:
         parts.append(torch.convolution(images, kept(node, "weight"), None, *how))
     return total(node, parts)
 
 
-def _across(node: Node, channels: Tensor) -> Tensor:
+def _across(channels: Tensor, n_axes: int) -> Tensor:
     """Shape one number per channel so that it spreads over (n, channels, ...)."""
-    return channels.view(-1, *[1] * (len(shape(node)) - 2))
+    return channels.view(-1, *[1] * (n_axes - 2))
 
 
-def _multiply(node: Node, tangents: Tangents) -> Tensor:
+def _multiply(node: GraphNode, tangents: Tangents) -> Tensor:
     # Each factor's tangent meets the other factor; a node keeps those that it needs for that.
     pairs = zip(tangents, ("other", "self"), strict=True)
     return total(node, [t * kept(node, name) for t, name in pairs if t is not None])
 
 
-def _divide(node: Node, tangents: Tangents) -> Tensor:
+def _divide(node: GraphNode, tangents: Tangents) -> Tensor:
     above, below = tangents
     if above is None or below is not None:
         raise NotCovered(f"{node.name()} with a divisor that carries a tangent")
     return total(node, [above / kept(node, "other")])
 
 
-def _embedding(node: Node, tangents: Tangents) -> Tensor:
+def _embedding(node: GraphNode, tangents: Tangents) -> Tensor:
     (table,) = tangents
     return F.embedding(kept(node, "indices"), cast("Tensor", table))
 
 
-def _batch_norm(node: Node, tangents: Tangents) -> Tensor:
+def _batch_norm(node: GraphNode, tangents: Tangents) -> Tensor:
     images, weight, bias = tangents
     inputs = kept(node, "input")
     parts = []
@@ -100,17 +106,18 @@ def _batch_norm(node: Node, tangents: Tangents) -> Tensor:
         centre, scale = _statistics(node)
         slope = scale * weight
         shift = -centre * slope if bias is None else bias - centre * slope
-        parts.append(torch.addcmul(_across(node, shift), inputs, _across(node, slope)))
+        n_axes = inputs.dim()
+        parts.append(torch.addcmul(_across(shift, n_axes), inputs, _across(slope, n_axes)))
     elif bias is not None:
-        parts.append(_across(node, bias))
+        parts.append(_across(bias, inputs.dim()))
     return total(node, parts)
 
 
-def _statistics(node: Node) -> tuple[Tensor, Tensor]:
+def _statistics(node: GraphNode) -> tuple[Tensor, Tensor]:
     """Return mean and 1 / standard deviation of each channel, as the pass took them."""
-    if saved(node, "training"):
+    if node._saved_training:
         return kept(node, "result1"), kept(node, "result2")
-    variance = kept(node, "running_var") + saved(node, "eps")
+    variance = kept(node, "running_var") + node._saved_eps
     return kept(node, "running_mean"), variance.rsqrt()
 
 

@@ -4,20 +4,23 @@ Everything that a derivative needs is kept for the backward already: both are pr
 Jacobian, this one from the right, the backward's from the left. A node whose name is not in the
 table is not covered.
 
-A rule of its own for another node: read the node by `saved`, `kept` and `shape`, raise `NotCovered`
-for what is left out, enter it in one of the tables, and give it a network in the tests, which
-compare every rule with dual numbers.
+A rule of its own for another node: read numbers and flags as `node._saved_*`, tensors by `kept` and
+the shape of the output by `shape`, raise `NotCovered` for what is left out, enter it in one of the
+tables, and give it a network in the tests, which compare every rule with dual numbers.
 """
 
 from __future__ import annotations
 
-from typing import cast
-
 from torch import Tensor
-from torch.autograd.graph import Node
 
 from skgdw.functional._recorded._linear_rules import LINEAR_RULES
-from skgdw.functional._recorded._nodes import Rule, Tangents, backward, kept
+from skgdw.functional._recorded._nodes import (
+    GraphNode,
+    Rule,
+    Tangents,
+    backward,
+    refuse_hook,
+)
 from skgdw.functional._recorded._product_rules import PRODUCT_RULES
 
 
@@ -33,9 +36,9 @@ def _entrywise(name: str) -> Rule:
         From the tangent of the input of that name to that of the output.
     """
 
-    def rule(node: Node, tangents: Tangents) -> Tensor:
-        kept(node, name)  # behind a hook, the backward would ask for it just the same
-        return backward(node, cast("Tensor", tangents[0]))
+    def rule(node: GraphNode, tangents: Tangents) -> Tensor:
+        refuse_hook(node, name)  # the backward asks for the tensor
+        return backward(node, tangents[0])
 
     return rule
 

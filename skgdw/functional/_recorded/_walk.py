@@ -7,19 +7,20 @@ backward is what its derivative needs.
 A graph points from the logits back to the parameters; tangents go the other way. So the graph is
 walked twice: once backwards, to find which nodes a tangent passes and in what order, and once
 along that plan, to compute.
+
+Every step of training comes through here, with a network whose operations may take no longer than a
+few lines of Python: the loops are plain ones, and nothing is asked for twice.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias, cast
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import Node
 
-from skgdw.functional._recorded._nodes import NotCovered, Rule
+from skgdw.functional._recorded._nodes import GraphNode, NotCovered, Rule, missing_attribute
 from skgdw.functional._recorded._rules import RULES
 
 
@@ -47,14 +48,16 @@ def recorded_derivative(
         parameters. Any other error is a fault, of a rule or of a graph that is gone or whose
         tensors were changed.
     """
-    last = logits.grad_fn
     offences = list(_offences(logits, params, tangent))
-    if last is None or offences:
+    if logits.grad_fn is None or offences:
         raise NotCovered("; ".join(offences or ["logits without a graph"]))
+    last = cast("GraphNode", logits.grad_fn)
     # A leaf is told by its tensor; a parameter that is a result itself, by the node it came from.
     starts = {id(params[name]): along for name, along in tangent.items()}
     known = {
-        value.grad_fn: tangent[name] for name, value in params.items() if value.grad_fn is not None
+        cast("GraphNode", value.grad_fn): tangent[name]
+        for name, value in params.items()
+        if value.grad_fn is not None
     }
     plan = _plan(last, known, starts)
     with torch.no_grad():
@@ -84,26 +87,23 @@ def _offences(
         yield f"sparse directions: {sparse}"
 
 
-# Nodes that lead to a node, as torch gives them: each with the number of its output that does.
-_Before: TypeAlias = Sequence[tuple[Node | None, int]]
+# A node that a tangent passes through, its inputs, None where no tangent reaches, and its rule.
+_Step: TypeAlias = tuple[GraphNode, list[GraphNode | None], Rule]
+
+# What leads to a node, as torch gives it: nodes, each with the number of its output that does.
+_Before: TypeAlias = tuple[tuple[GraphNode | None, int], ...]
 
 
-class _Step(NamedTuple):
-    """One node that a tangent passes through; an input that no tangent reaches is None."""
-
-    node: Node
-    inputs: list[Node | None]
-    rule: Rule
-
-
-def _plan(last: Node, known: dict[Node, Tensor], starts: Mapping[int, Tensor]) -> list[_Step]:
+def _plan(
+    last: GraphNode, known: dict[GraphNode, Tensor], starts: Mapping[int, Tensor]
+) -> list[_Step]:
     """Find the nodes that tangents pass through, each after its inputs.
 
     Parameters
     ----------
-    last : Node
+    last : GraphNode
         That of the logits.
-    known : dict of Node to Tensor
+    known : dict of GraphNode to Tensor
         Tangents where the graph goes on before the parameters; gets those of the leaves.
     starts : mapping of int to Tensor
         Tangents by the identity of the parameter.
@@ -128,67 +128,79 @@ def _plan(last: Node, known: dict[Node, Tensor], starts: Mapping[int, Tensor]) -
             if along is not None:
                 known[node] = along
                 reached.add(node)
-        elif any(f in reached for f, _ in before):
+            continue
+        inputs: list[GraphNode | None] = []
+        for f, place in before:
+            if f in reached:
+                inputs.append(f)
+                if place:
+                    # A tangent is known by its node, which is enough for nodes with one output.
+                    offences.append(f"{f.name()} by an output other than its first")
+            else:
+                inputs.append(None)
+        if any(inputs):
             reached.add(node)
-            # A tangent is known by its node, which is enough for nodes with one output.
-            parts = [f.name() for f, place in before if f is not None and f in reached and place]
-            offences += [f"{name} by an output other than its first" for name in parts]
             rule = RULES.get(node.name())
             if rule is None:
                 offences.append(node.name())
             else:
-                plan.append(_Step(node, [f if f in reached else None for f, _ in before], rule))
+                plan.append((node, inputs, rule))
     if offences:
         raise NotCovered(", ".join(dict.fromkeys(offences)))
-    if not plan or plan[-1].node is not last:
+    if not plan or plan[-1][0] is not last:
         raise NotCovered("logits that no operation derives from the parameters")
     return plan
 
 
-def _inputs_first(last: Node, known: set[Node]) -> Iterator[tuple[Node, _Before]]:
-    """Yield all nodes that lead to the last, and what leads to each, which came earlier.
+def _inputs_first(last: GraphNode, known: set[GraphNode]) -> list[tuple[GraphNode, _Before]]:
+    """List all nodes that lead to the last, each after what leads to it.
 
     A depth-first search with a stack of its own, since a deep network is deeper than Python's: a
-    node is put back below its inputs when it is met, and yielded when they have been. Inputs in
+    node is put back below its inputs when it is met, and listed when they have been. Inputs in
     front of the nodes known to begin with are left out.
 
-    Yields
-    ------
-    node : Node
-        Each once, the last at the end.
-    before : sequence of (Node or None, int)
-        What leads to it.
+    Returns
+    -------
+    list of (GraphNode, _Before)
+        Each node once, the last at the end, and what leads to it.
     """
+    found: list[tuple[GraphNode, _Before]] = []
     # Also keeps Python's objects of the nodes alive: torch makes a new one, equal to none before,
     # for a node that has lost its own, and the search would go through the node again.
     met = set(known)
-    stack: list[tuple[Node | None, _Before | None]] = [(last, None)]
+    # A node to be met stands as torch gives it, with a number; one that was, with what leads to it.
+    stack: list[tuple[GraphNode | None, int | _Before]] = [(last, 0)]
     while stack:
         node, before = stack.pop()
         if node is None:
             continue
-        if before is not None:
-            yield node, before
+        if isinstance(before, tuple):
+            found.append((node, before))
         elif node not in met:
             met.add(node)
             before = node.next_functions
             stack.append((node, before))
-            stack += [(f, None) for f, _ in before]
+            stack += before
+    return found
 
 
-def _push(plan: Sequence[_Step], known: dict[Node, Tensor], dtype: torch.dtype) -> None:
+def _push(plan: Sequence[_Step], known: dict[GraphNode, Tensor], dtype: torch.dtype) -> None:
     """Take the steps of the plan, and leave the tangent of the last in `known`."""
     # A tangent is as large as the activations it belongs to. Each is let go after its last use, so
     # that at no time more are held than the widest place of the graph needs.
-    uses = Counter(f for step in plan for f in step.inputs if f is not None)
-    for node, inputs, rule in plan:
-        along = rule(node, [None if f is None else known[f] for f in inputs])
-        if along.dtype is not dtype:
-            # A kept tensor of another dtype, or autocast around this: a product of such is neither.
-            raise NotCovered(f"mixed dtypes: {node.name()} made {along.dtype} of {dtype}")
-        known[node] = along
-        for f in inputs:
-            if f is not None:
-                uses[f] -= 1
-                if not uses[f]:
-                    del known[f]
+    last_uses = {f: number for number, (_, inputs, _) in enumerate(plan) for f in inputs}
+    try:
+        for number, (node, inputs, rule) in enumerate(plan):
+            along = rule(node, [None if f is None else known[f] for f in inputs])
+            if along.dtype is not dtype:
+                # A kept tensor of another dtype, or autocast around this: a product is neither.
+                raise NotCovered(f"mixed dtypes: {node.name()} made {along.dtype} of {dtype}")
+            known[node] = along
+            for f in inputs:
+                if f is not None and last_uses[f] == number:
+                    known.pop(f, None)  # a node may be both inputs of one
+    except AttributeError as error:
+        missing = missing_attribute(error)
+        if missing is None:
+            raise
+        raise NotCovered(missing) from error
