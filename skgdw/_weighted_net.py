@@ -21,12 +21,12 @@ from skgdw._feed._numbers import rows_of
 from skgdw._intake._check_fit import GivenRows, TrainingData, check_fit
 from skgdw._net._sklearn_net import SklearnNet, listens
 from skgdw._training._checkpoint import Saved, collect, restore
+from skgdw._training._fine_tune import begin_anew, end_constant_rate
 from skgdw._training._fingerprint import fingerprint
 from skgdw._training._metrics import settle
 from skgdw._training._parts import Parts, Settings
 from skgdw._training._plan import Stage, make_plan
 from skgdw._training._precision import PRECISIONS
-from skgdw._training._schedule import FitSchedule
 from skgdw._training._session import Session
 from skgdw._training.trial._derivatives import META_GRADIENTS
 from skgdw._validation import check_logits, check_parameters
@@ -127,11 +127,17 @@ class WeightedNet(BuiltNet):
 
     def get_split_datasets(self, X: Any, y: Any = None, **kwargs: Any) -> tuple[Any, Any]:
         """Return training and validation data as datasets of whole batches."""
-        data, stage = self._data, self._running.stage
+        data, session = self._data, self._running
         if data is not None and data.valid is not None:
             return self.get_dataset(X, y), self.get_dataset(data.valid.X, data.valid.y)
-        if stage is not None and stage.fine_tunes:
-            return self.get_dataset(X, y), None
+        if data is not None and session.stage is not None and session.stage.fine_tunes:
+            if session.held_out is None:  # the fit goes on from within this stage
+                _, session.held_out = self._split(data.train.X, data.train.y, **kwargs)
+            return self.get_dataset(X, y), session.held_out
+        train, session.held_out = self._split(X, y, **kwargs)
+        return train, session.held_out
+
+    def _split(self, X: Any, y: Any, **kwargs: Any) -> tuple[Any, Any]:
         train, valid = (
             part.dataset.subset(part.indices)
             if isinstance(part, Subset) and isinstance(part.dataset, RowDataset)
@@ -244,14 +250,16 @@ class WeightedNet(BuiltNet):
             if is_last or not self._running.was_stopped:
                 raise
             self._running.was_stopped = False
+        finally:
+            for _, callback in self.callbacks_:
+                end_constant_rate(callback)
 
     def _begin_schedule(self) -> None:
-        """Have the schedule begin anew at the rate of a stage."""
+        """Have callbacks begin anew with a stage that has rates of its own, and keeps them."""
         for group in self.optimizer_.param_groups:
             group["initial_lr"] = group["lr"]
         for _, callback in self.callbacks_:
-            if isinstance(callback, FitSchedule):
-                callback.on_train_begin(self)
+            begin_anew(self, callback)
 
     # Resuming.
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from skgdw._feed._dataset import Batch, RowDataset
 from skgdw._feed._layout import Inputs, Layout
@@ -82,16 +83,22 @@ class Feed:
             **self.meta.options,
             "batch_size": size,
         }
-        has_codes = self.balance_meta and meta.y is not None
+        dataset = self.dataset(meta.X, meta.y)
         loader = make_loader(
             self.meta.iterator,
-            self.dataset(meta.X, meta.y),
-            balance=torch.as_tensor(meta.y) if has_codes else None,
+            dataset,
+            balance=torch.as_tensor(meta.y) if self._balances(dataset, meta) else None,
             endless=True,
             device=torch.device(self.layout.device or "cpu"),
             **options,
         )
         return Rounds(loader)
+
+    def _balances(self, dataset: Dataset[Any], meta: Rows) -> bool:
+        if not self.balance_meta or meta.y is None:
+            return False
+        # A class of the user's may make more or fewer items than rows: whose codes, nobody knows.
+        return isinstance(dataset, IterableDataset) or len(dataset) == len(meta.y)  # type: ignore[arg-type]
 
     def first_training_rows(self, train: Rows, n: int) -> Batch:
         """Return the first n training rows as a batch, not placed yet."""
@@ -102,13 +109,28 @@ class Feed:
         return self._first(meta, n, self.meta)
 
     def _first(self, rows: Rows, n: int, loading: Loading) -> Batch:
+        dataset = self._of_first(rows, n)
+        if dataset is None:
+            loader = self._loaded(self.dataset(rows.X, rows.y), n, loading, shuffle=False, seed=0)
+        elif loading.options.get("collate_fn") is None:
+            return dataset[torch.arange(len(dataset))]
+        else:
+            loader = self._loaded(dataset, n, loading, shuffle=False, seed=0)
+        return Batch(*next(iter(loader)))
+
+    def _of_first(self, rows: Rows, n: int) -> RowDataset | None:
+        """Return our own kind of dataset of the first n rows; None where it is the user's."""
+        if isinstance(rows.X, Dataset):  # which may be read from its start, but not be sliced
+            return None
         places = np.arange(min(n, len(rows.rows)))
         y = None if rows.y is None else rows.y[places]
-        dataset = self.dataset(take_rows(rows.X, places), y)
-        if isinstance(dataset, RowDataset) and loading.options.get("collate_fn") is None:
-            return dataset[torch.as_tensor(places)]
-        loader = self._loaded(dataset, n, loading, shuffle=False, seed=0)
-        return Batch(*next(iter(loader)))
+        # Large X would be converted for a few rows. That the dataset is ours shows once it is made;
+        # a class of the user's may be at a loss with few rows, and is then given all of them.
+        with suppress(Exception):
+            dataset = self.dataset(take_rows(rows.X, places), y)
+            if isinstance(dataset, RowDataset):
+                return dataset
+        return None
 
     def batches(self, rows: Rows) -> Iterator[tuple[Inputs, Tensor, Tensor | None]]:
         """Yield rows in their order: inputs, class codes, places in what ``fit`` was given."""

@@ -51,8 +51,9 @@ class Fetched(NamedTuple):
 class Numbered(Dataset[Any]):
     """A Dataset of the user's whose batches know their rows.
 
-    Only batches do: who takes a single item gets what the user's Dataset gives. All else of it
-    can be reached as well, for loaders and samplers that look at attributes of their dataset.
+    Only batches do: to everyone else it is the user's Dataset, with its items and attributes, which
+    may be set as well, and its class where ``isinstance`` asks: loaders, samplers and workers look
+    at the dataset that they are given.
 
     Parameters
     ----------
@@ -61,29 +62,44 @@ class Numbered(Dataset[Any]):
         Where its items stand in what ``fit`` was given.
     """
 
+    # Names that hide none of the user's.
+    numbered_dataset: Dataset[Any]
+    numbered_rows: Tensor
+
     def __init__(self, dataset: Dataset[Any], rows: Tensor) -> None:
-        self.dataset, self.rows = dataset, rows
+        vars(self).update(numbered_dataset=dataset, numbered_rows=rows)
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        return type(self.numbered_dataset)
+
+    def __reduce__(self) -> tuple[type, tuple[Dataset[Any], Tensor]]:
+        # What copying and pickling do else would take the class above for the one to make.
+        return Numbered, (self.numbered_dataset, self.numbered_rows)
 
     def __len__(self) -> int:
-        return len(self.dataset)  # type: ignore[arg-type]
+        return len(self.numbered_dataset)  # type: ignore[arg-type]
 
     def __getitem__(self, index: Any) -> Any:
-        return self.dataset[index]
+        return self.numbered_dataset[index]
 
     def __getitems__(self, indices: Sequence[int]) -> Fetched:
-        fetch = getattr(self.dataset, "__getitems__", None)
-        samples = fetch(indices) if fetch else [self.dataset[index] for index in indices]
+        dataset = self.numbered_dataset
+        fetch = getattr(dataset, "__getitems__", None)
+        samples = fetch(indices) if fetch else [dataset[index] for index in indices]
         return Fetched(samples, self._numbers(indices))
 
     def __getattr__(self, name: str) -> object:
-        # Never for what copying and unpickling look for, before there is a dataset to ask.
-        if name == "dataset" or name.startswith("__"):
+        if name.startswith("__"):  # protocols that are not ours to have
             raise AttributeError(name)
-        return getattr(self.dataset, name)
+        return getattr(self.numbered_dataset, name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        setattr(self.numbered_dataset, name, value)
 
     def _numbers(self, indices: Sequence[int]) -> Tensor | None:
         try:  # a sampler may give keys, or pairs with more than an index
-            return self.rows[[as_index(index) for index in indices]]
+            return self.numbered_rows[[as_index(index) for index in indices]]
         except (TypeError, IndexError):
             return None
 

@@ -1,24 +1,37 @@
-"""Fine-tuning on a few trusted rows: how fast, chosen by cross-validation within them."""
+"""Fine-tuning on a few trusted rows: how fast, chosen by cross-validation within them.
+
+A share of the rates that the groups of the optimizer have is chosen, one for all of them: a group
+that is to learn slowly, or not at all, is fine-tuned in that measure.
+"""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from sklearn.model_selection import StratifiedKFold
-from torch import nn
+from skorch import NeuralNet
+from skorch.callbacks import Callback, EarlyStopping, LRScheduler
+from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ConstantLR
+from torch.utils.data import Dataset, Subset
 
+from skgdw._feed._dataset import RowDataset
 from skgdw._feed._feed import Feed
-from skgdw._intake._hold_out import Rows, take_rows
+from skgdw._feed._layout import Inputs
+from skgdw._intake._hold_out import Rows
 from skgdw._training._plan import FINE_TUNING_EPOCHS
+from skgdw._training._schedule import FitSchedule
 from skgdw._training._survey import Survey
 from skgdw._training.step._optimizing import forget_gradients
-from skgdw._training.step._stateless import Stateless
+from skgdw._training.step._stateless import Output
 
-# Shares of the learning rate that are tried; 0 is no fine-tuning.
+# Shares of the base rates that are tried; 0 is no fine-tuning.
 SHARES = (0.0, 0.03, 0.1, 0.3)
 BATCH_ROWS, FOLDS = 32, 5
 
@@ -32,8 +45,8 @@ class FineTuner:
     module : nn.Module
     optimizer : Optimizer
         Of its parameters; a copy without memory steps the copies.
-    criterion : nn.Module
-        Of logits and class codes.
+    loss : callable
+        The criterion of a batch, given the module's whole output.
     feed : Feed
     survey : Survey
         Of the network.
@@ -41,54 +54,51 @@ class FineTuner:
 
     module: nn.Module
     optimizer: Optimizer
-    criterion: nn.Module
+    loss: Callable[[Output, Tensor, Inputs], Tensor]
     feed: Feed
     survey: Survey
 
-    def choose_rate(self, rows: Rows, base_rate: float, seed: int) -> float:
-        """Return the rate that does best on held-out rows; of equal ones the smallest.
+    def choose_share(self, rows: Rows, seed: int) -> float:
+        """Return the share that does best on held-out rows; of equal ones the smallest.
 
         Parameters
         ----------
         rows : Rows
             Trusted rows.
-        base_rate : float
-            The learning rate of the training before; `SHARES` of it are compared.
         seed : int
             Of the folds, and of the order of the rows.
 
         Returns
         -------
         float
-            One of `SHARES` times `base_rate`.
+            One of `SHARES`, for `set_rates`.
         """
         y = torch.cat([y for _, y, _ in self.feed.batches(rows)]).cpu().numpy()
         n_folds = min(FOLDS, int(np.unique(y, return_counts=True)[1].min()))
         if n_folds < 2:  # nothing to compare on
             return 0.0
+        dataset = self.feed.dataset(rows.X, rows.y)
         folds = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
         scores = np.zeros(len(SHARES))
         for fitted, held_out in folds.split(y, y):
-            ours, theirs = _part(rows, fitted), _part(rows, held_out)
+            ours, theirs = _part(dataset, fitted), _part(dataset, held_out)
             for k, share in enumerate(SHARES):
-                tuned = self._tuned(share * base_rate, ours, seed)
-                scores[k] += self._accuracy(tuned, theirs)
-        return float(SHARES[int(scores.round(9).argmax())] * base_rate)
+                scores[k] += self._accuracy(self._tuned(share, ours, seed), theirs)
+        return SHARES[int(scores.round(9).argmax())]
 
-    def _tuned(self, rate: float, rows: Rows, seed: int) -> nn.Module:
-        """Return a copy, trained on some rows at a constant rate."""
+    def _tuned(self, share: float, rows: Rows, seed: int) -> nn.Module:
+        """Return a copy, trained on some rows at constant rates."""
         module, optimizer = copy.deepcopy((self.module, self.optimizer))
         optimizer.state.clear()
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        infer = Stateless(module.train(), self.survey.stateless.precision)
+        set_rates(optimizer, share)
+        infer = self.survey.stateless.precision.wrap(partial(_call, module.train()))
         loader = self.feed.shuffled(rows, BATCH_ROWS, seed)
         with torch.enable_grad():
-            for _ in range(FINE_TUNING_EPOCHS if rate else 0):
+            for _ in range(FINE_TUNING_EPOCHS if share else 0):
                 for batch in loader:
                     X, y = self.feed.layout(batch)
                     forget_gradients(optimizer)
-                    self.criterion(infer({}, X), y).backward()
+                    self.loss(infer(X), y, X).backward()
                     optimizer.step()
         return module
 
@@ -98,6 +108,49 @@ class FineTuner:
         return hits.double().mean().item()
 
 
-def _part(rows: Rows, places: np.ndarray) -> Rows:
-    y = None if rows.y is None else rows.y[places]
-    return Rows(take_rows(rows.X, places), y, rows.rows[places])
+def set_rates(optimizer: Optimizer, share: float) -> None:
+    """Give each group of parameters a share of the rate that it began with."""
+    for group in optimizer.param_groups:
+        group["lr"] = share * group.get("initial_lr", group["lr"])
+
+
+class ConstantRate(ConstantLR):
+    """Stands in for a schedule of the user's, which has its say about the training before.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    before : object
+        Torch's scheduler that it stands in for.
+    """
+
+    def __init__(self, optimizer: Optimizer, before: object) -> None:
+        self.before = before
+        super().__init__(optimizer, factor=1.0, total_iters=0)
+
+
+def begin_anew(net: NeuralNet, callback: Callback) -> None:
+    """Have a callback keep the rates of a stage that fine-tunes, and count from its start."""
+    # Patience that was used up before would end the stage at once.
+    if isinstance(callback, FitSchedule | EarlyStopping):
+        callback.on_train_begin(net)
+    elif isinstance(callback, LRScheduler):
+        callback.lr_scheduler_ = ConstantRate(net.optimizer_, callback.lr_scheduler_)
+
+
+def end_constant_rate(callback: Callback) -> None:
+    """Give a callback back what `begin_anew` has taken."""
+    if isinstance(callback, LRScheduler) and isinstance(callback.lr_scheduler_, ConstantRate):
+        callback.lr_scheduler_ = callback.lr_scheduler_.before
+
+
+def _call(module: nn.Module, X: Inputs) -> Output:
+    output: Output = module(**X) if isinstance(X, Mapping) else module(X)
+    return output
+
+
+def _part(dataset: Dataset, places: np.ndarray) -> Rows:
+    # Of the items, which are not always as many as the rows: a Dataset may make windows of them.
+    if isinstance(dataset, RowDataset):
+        return Rows(dataset.subset(places), None, places)
+    return Rows(Subset(dataset, places.tolist()), None, places)

@@ -22,8 +22,8 @@ class Stage:
     is_weighted : bool
         Whether the weighting has its say; else the step is plain training.
     fine_tunes : bool
-        Whether it goes on, from where the stage before ended, at a small rate of its own that
-        cross-validation within its rows chooses.
+        Whether it goes on, from where the stage before ended, at a small share of the rates,
+        which cross-validation within its rows chooses.
     judged_on : Rows or None
         The stage ends with the parameters of the epoch that was best on these rows; None keeps
         those of the last one.

@@ -11,6 +11,7 @@ import torch
 from skorch.history import History
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.utils.data import Dataset
 
 from skgdw._feed._feed import Feed
 from skgdw._feed._layout import Inputs
@@ -18,7 +19,7 @@ from skgdw._feed._rounds import Epochs, Rounds
 from skgdw._intake._check_fit import TrainingData
 from skgdw._intake._hold_out import Rows
 from skgdw._training._assembly import Assembly, try_module
-from skgdw._training._fine_tune import BATCH_ROWS, FineTuner
+from skgdw._training._fine_tune import BATCH_ROWS, FineTuner, set_rates
 from skgdw._training._keep_best import BestEpoch, balanced_accuracy
 from skgdw._training._ledger import Ledger
 from skgdw._training._metrics import weight_figures
@@ -58,6 +59,9 @@ class Session:
     ModuleOutputError, CriterionError, ValueError
         If module, criterion or weighting do not fit the data.
     """
+
+    # What the first stage holds out of its rows to be scored; scored in later stages as well.
+    held_out: Dataset[Any] | None = None
 
     def __init__(
         self,
@@ -127,17 +131,20 @@ class Session:
         if stage.is_weighted and self.rows.meta is not None:
             self._assemble(self.rows.meta)
         groups = self.parts.optimizer.param_groups
+        begun_at = self._rates
         self._rates = [
             {k: v for k, v in group.items() if k in ("lr", "initial_lr")} for group in groups
         ]
         epochs = stage.epochs
         if stage.fine_tunes:
             if saved is None:
-                rate = self._choose_rate(stage.rows, seed)
-                epochs = stage.epochs if rate else 0  # at no rate BatchNorm would still move
+                # Without a schedule a rate may have fallen all the same.
+                for group, begun in zip(groups, begun_at, strict=False):
+                    group.setdefault("initial_lr", begun["lr"])
+                share = self._choose_share(stage.rows, seed)
+                epochs = stage.epochs if share else 0  # at no rate BatchNorm would still move
                 self.parts.optimizer.state.clear()
-                for group in groups:
-                    group["lr"] = rate
+                set_rates(self.parts.optimizer, share)
             self.parts.on_new_rate()
         if saved is not None:
             self.load_state_dict(saved)
@@ -152,6 +159,8 @@ class Session:
                 groups = self.parts.optimizer.param_groups
                 for group, before in zip(groups, self._rates, strict=True):
                     group.update(before)
+                    if "initial_lr" not in before:  # which is for schedules; there may be none
+                        group.pop("initial_lr", None)
             self.ledger.write()
 
     def _assemble(self, meta: Rows) -> None:
@@ -172,16 +181,13 @@ class Session:
         if speed.cuda_graph:
             self._update, self.weighted_step = assembly.captured(self._update, self.weighted_step)
 
-    def _choose_rate(self, rows: Rows, seed: int) -> float:
+    def _choose_share(self, rows: Rows, seed: int) -> float:
+        parts = self.parts
         tuner = FineTuner(
-            self.stateless.module,
-            self.parts.optimizer,
-            self.parts.criterion,
-            self.feed,
-            self.survey,
+            self.stateless.module, parts.optimizer, parts.loss, self.feed, self.survey
         )
         with self.stream.active():
-            return tuner.choose_rate(rows, self.settings.learning_rate, seed)
+            return tuner.choose_share(rows, seed)
 
     def begin(self, loader: Iterable[Any]) -> Epochs:
         """Take the loader of the stage's epochs; how long the warm-up is hangs on its length."""

@@ -1,11 +1,16 @@
-"""Meta sets with uneven classes: which rows the meta batches hold."""
+"""Meta sets with uneven classes, and the first rows, of whatever they may be made."""
 
 import numpy as np
 import pytest
+import torch
 from sklearn.model_selection import ParameterGrid
-from torch.utils.data import DataLoader, SequentialSampler
+from torch.utils.data import DataLoader, Dataset, IterableDataset, SequentialSampler
 
 from classifier_cases import Rows, blobs, quick, weights
+from skgdw._feed._dataset import RowDataset
+from skgdw._feed._feed import Feed, Loading
+from skgdw._feed._layout import Layout
+from skgdw._intake._hold_out import Rows as Part
 
 X, Y, X_META, Y_META = blobs()
 # 4, 4 and 1 meta rows.
@@ -116,3 +121,120 @@ def test_balance_meta_is_a_switch(value):
 def test_numpy_booleans_of_a_grid_are_taken():
     for params in ParameterGrid({"balance_meta": np.array([True, False])}):
         quick(**params).fit(*UNEVEN)
+
+
+# The first rows.
+
+
+class Stream(IterableDataset):
+    """Rows that come in their order and cannot be asked for."""
+
+    def __init__(self, X, y):
+        self.pairs = [(row, int(label)) for row, label in zip(X.astype(np.float32), y, strict=True)]
+
+    def __len__(self):
+        return len(self.pairs)
+
+    def __iter__(self):
+        return iter(self.pairs)
+
+
+class Windows(Dataset):
+    """Means of sixteen rows after another."""
+
+    def __init__(self, X, y):
+        if len(X) < 16:
+            raise ValueError("a window has sixteen rows")
+        self.X, self.y = X, y
+
+    def __len__(self):
+        return len(self.X) - 15
+
+    def __getitem__(self, index):
+        return torch.as_tensor(self.X[index : index + 16]).mean(dim=0), int(self.y[index])
+
+
+def own(X, y):
+    """Make a dataset as the classifier does: one that is made already stays as it is."""
+    return X if isinstance(X, Dataset) else RowDataset(torch.as_tensor(X), torch.as_tensor(y))
+
+
+def feed(make=own, **options):
+    loading = Loading(DataLoader, 8, options)
+    return Feed(make, loading, loading, Layout("cpu"), balance_meta=True, meta_seed=0)
+
+
+def part(X, y):
+    return Part(X, y, np.arange(len(X)))
+
+
+def collate(samples):
+    """Collate as a user would."""
+    X = torch.stack([torch.as_tensor(x) for x, _ in samples])
+    return X, torch.tensor([int(y) for _, y in samples])
+
+
+@pytest.mark.parametrize("options", [{}, {"collate_fn": collate}])
+@pytest.mark.parametrize(
+    ("make", "rows"),
+    [
+        (own, part(X, Y)),
+        (own, part(Rows(X, Y), None)),
+        (own, part(Stream(X, Y), None)),
+        (Rows, part(torch.as_tensor(X), Y)),
+    ],
+    ids=["array", "dataset", "stream", "own class"],
+)
+def test_the_first_rows_are_the_first(options, make, rows):
+    found = feed(make, **options)
+    for first in (found.first_training_rows(rows, 5), found.first_meta_rows(rows, 5)):
+        np.testing.assert_allclose(first[0], X[:5], rtol=1e-6)
+        assert first[1].tolist() == Y[:5].tolist()
+
+
+def test_a_few_rows_are_all_that_is_made_of_an_array():
+    made = []
+
+    def make(X, y):
+        made.append(len(X))
+        return own(X, y)
+
+    assert len(feed(make).first_training_rows(part(X, Y), 5)[1]) == 5
+    assert len(feed(make).first_training_rows(part(X[:3], Y[:3]), 5)[1]) == 3
+    assert made == [5, 3]
+
+
+def test_a_class_that_is_at_a_loss_with_few_rows_gets_all_of_them():
+    first, codes = feed(Windows).first_training_rows(part(X, Y), 8)
+    np.testing.assert_allclose(first[3], X[3:19].mean(axis=0))
+    assert codes.tolist() == Y[:8].tolist()
+    with pytest.raises(ValueError, match="a window has sixteen rows"):
+        feed(Windows).first_training_rows(part(X[:9], Y[:9]), 8)
+
+
+def test_classes_of_items_that_are_no_rows_are_not_balanced():
+    rows = part(X[:29], Y[:29])  # uneven classes
+    batches = feed(Windows).meta_batches(rows)
+    seen = np.concatenate([next(batches)[0].numpy() for _ in range(14)])
+    windows = np.stack([X[k : k + 16].mean(axis=0) for k in range(14)])
+    found = np.abs(seen[:, None] - windows).sum(axis=2)
+    assert np.bincount(found.argmin(axis=1), minlength=14).tolist() == [8] * 14
+    assert found.min(axis=1).max() < 1e-9
+
+
+@pytest.mark.parametrize("weighting", ["class", "uniform"])
+def test_a_fit_on_a_stream(weighting):
+    data = Stream(X, Y), None, Rows(X_META.astype(np.float32), Y_META), Y_META
+    params = {"weighting": weighting, "classes": [0, 1, 2], "batch_size": 16, "max_epochs": 2}
+    in_order = quick(**params, iterator_train__shuffle=False).fit(X, Y, X_META, Y_META)
+    net = quick(**params).fit(*data)
+    np.testing.assert_allclose(weights(net), weights(in_order), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("weighting", ["class", "uniform"])
+def test_a_fit_with_a_class_that_makes_other_items_than_rows(weighting):
+    X_long, y_long = np.tile(X_META, (2, 1)), np.tile(Y_META, 2)
+    net = quick(weighting=weighting, dataset=Windows, batch_size=16)
+    net.fit(X.astype(np.float32), Y, X_long.astype(np.float32) + 0.01, y_long)
+    sizes = [batch["train_batch_size"] for batch in net.history[0]["batches"]]
+    assert sum(sizes) == len(X) - 15

@@ -220,9 +220,52 @@ def test_a_numbered_dataset_is_the_users_to_everyone_else():
     fetched = data.__getitems__([4, 1])
     assert isinstance(fetched, Fetched)
     assert fetched.rows.tolist() == [4, 1]
-    for twin in (copy.deepcopy(data), pickle.loads(pickle.dumps(Numbered(Single(), data.rows)))):
+    for twin in (
+        copy.deepcopy(data),
+        pickle.loads(pickle.dumps(Numbered(Single(), torch.arange(9)))),
+    ):
         assert type(twin) is Numbered
+        assert isinstance(twin, Single)
         assert twin.__getitems__([4]).rows.tolist() == [4]
+
+
+def test_a_numbered_dataset_has_the_class_and_the_attributes_of_the_users():
+    """Also those by which it might have been known itself."""
+
+    class Own(Single):
+        dataset, rows = "mine", [1, 2]
+
+        def __init__(self):
+            super().__init__()
+            self.epoch = 0
+
+    own = Own()
+    data = Numbered(own, torch.arange(9))
+    assert isinstance(data, Own)
+    assert isinstance(data, Numbered)
+    assert not isinstance(data, Subset)
+    assert (data.dataset, data.rows) == ("mine", [1, 2])
+    data.epoch = 3
+    assert own.epoch == 3
+    assert copy.copy(data).epoch == 3
+
+
+class Checking(DataLoader):
+    """A loader for one kind of dataset."""
+
+    def __init__(self, dataset, **options):
+        if not isinstance(dataset, Single):
+            raise TypeError(f"not for {type(dataset)}")
+        super().__init__(dataset, **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"num_workers": 2}])
+def test_loaders_that_look_at_the_class_of_their_dataset(options):
+    rows = torch.arange(9) * 10 + 3
+    batches = list(loader_of(Single(), rows=rows, iterator=Checking, **options))
+    for batch in batches:
+        assert_rows_are_true(batch, own=False)
+    assert len(batches) == 2
 
 
 def test_loaders_that_read_by_themselves_get_what_they_know():
