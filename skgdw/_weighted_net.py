@@ -27,6 +27,7 @@ from skgdw._training._metrics import settle
 from skgdw._training._parts import Parts, Settings
 from skgdw._training._plan import Stage, make_plan
 from skgdw._training._precision import PRECISIONS
+from skgdw._training._schedule import FitSchedule
 from skgdw._training._session import Session
 from skgdw._training.trial._derivatives import META_GRADIENTS
 from skgdw._validation import check_logits, check_parameters

@@ -7,7 +7,7 @@ that is to learn slowly, or not at all, is fine-tuned in that measure.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -106,6 +106,22 @@ class FineTuner:
         found = list(self.survey.with_module(module).of(rows))
         hits = torch.cat([evidence.prediction == evidence.y for evidence in found])
         return hits.double().mean().item()
+
+
+def rates_of(optimizer: Optimizer) -> list[dict[str, float]]:
+    """Return the rates of an optimizer's groups, and those that schedules began at."""
+    return [
+        {key: group[key] for key in ("lr", "initial_lr") if key in group}
+        for group in optimizer.param_groups
+    ]
+
+
+def put_rates_back(optimizer: Optimizer, rates: Sequence[dict[str, float]]) -> None:
+    """Give the groups of an optimizer the rates that `rates_of` returned."""
+    for group, before in zip(optimizer.param_groups, rates, strict=True):
+        group.update(before)
+        if "initial_lr" not in before:  # which is for schedules; there may be none
+            group.pop("initial_lr", None)
 
 
 def set_rates(optimizer: Optimizer, share: float) -> None:

@@ -22,6 +22,11 @@ COLUMNS = (
 """What a ledger knows of each row."""
 
 
+def has_codes(y: object) -> bool:
+    """Tell class codes from other labels, which a plain step takes as well."""
+    return isinstance(y, Tensor) and y.ndim == 1 and y.dtype is torch.int64
+
+
 class Ledger:
     """Keeps, on the device, what the steps saw of every row that ``fit`` was given.
 

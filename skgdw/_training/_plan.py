@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sized
 from dataclasses import dataclass
 
 from skgdw._intake._check_fit import TrainingData
@@ -79,3 +80,14 @@ def make_plan(
     if fine_tune and rows.meta is not None:
         stages.append(Stage("fine_tune", rows.meta, FINE_TUNING_EPOCHS, fine_tunes=True))
     return stages
+
+
+def warm_up_steps(share: float, loader: Iterable[object], epochs: int) -> int:
+    """Return the steps of a warm-up over a share of all epochs."""
+    if not isinstance(loader, Sized):
+        raise TypeError(
+            "`iterator_train` must have a length where the weighting has a `warm_up`, which is a "
+            f"share of all steps; got {type(loader).__name__}. Give it a `__len__`, or set "
+            "`warm_up = 0` on the weighting."
+        )
+    return max(round(share * len(loader) * epochs), 1)

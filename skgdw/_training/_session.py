@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import torch
 from skorch.history import History
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -19,12 +18,12 @@ from skgdw._feed._rounds import Epochs, Rounds
 from skgdw._intake._check_fit import TrainingData
 from skgdw._intake._hold_out import Rows
 from skgdw._training._assembly import Assembly, try_module
-from skgdw._training._fine_tune import BATCH_ROWS, FineTuner, set_rates
+from skgdw._training._fine_tune import BATCH_ROWS, FineTuner, put_rates_back, rates_of, set_rates
 from skgdw._training._keep_best import BestEpoch, balanced_accuracy
-from skgdw._training._ledger import Ledger
+from skgdw._training._ledger import Ledger, has_codes
 from skgdw._training._metrics import weight_figures
 from skgdw._training._parts import Parts, Settings
-from skgdw._training._plan import Stage
+from skgdw._training._plan import Stage, warm_up_steps
 from skgdw._training._precision import PRECISIONS, Precision
 from skgdw._training._random import RandomStream
 from skgdw._training._state import SessionState, freeze_in, frozen_in
@@ -132,9 +131,7 @@ class Session:
             self._assemble(self.rows.meta)
         groups = self.parts.optimizer.param_groups
         begun_at = self._rates
-        self._rates = [
-            {k: v for k, v in group.items() if k in ("lr", "initial_lr")} for group in groups
-        ]
+        self._rates = rates_of(self.parts.optimizer)
         epochs = stage.epochs
         if stage.fine_tunes:
             if saved is None:
@@ -155,12 +152,7 @@ class Session:
             if self.best is not None:
                 self.best.restore(self.stateless.module)
             if stage.fine_tunes:
-                # A state that was loaded has brought groups of its own.
-                groups = self.parts.optimizer.param_groups
-                for group, before in zip(groups, self._rates, strict=True):
-                    group.update(before)
-                    if "initial_lr" not in before:  # which is for schedules; there may be none
-                        group.pop("initial_lr", None)
+                put_rates_back(self.parts.optimizer, self._rates)
             self.ledger.write()
 
     def _assemble(self, meta: Rows) -> None:
@@ -195,7 +187,7 @@ class Session:
         share = self.parts.weighting.warm_up
         if stage is not None and stage.is_weighted and share and not self.parts.weighting.is_warm:
             if not self._warm_up_left:
-                self._warm_up_left = _warm_up_steps(share, loader, stage.epochs)
+                self._warm_up_left = warm_up_steps(share, loader, stage.epochs)
             self._weighted, self._update = self._update, self._warming_update
         if self._saved is not None:
             self.epochs.load_state_dict(self._saved["train"])
@@ -292,7 +284,7 @@ class Session:
         if result.meta_loss is not None:
             history.record_batch("meta_loss", result.meta_loss)
         trains = self.stage is not None and self.stage.rows is self.rows.train
-        if trains and _has_codes(y):
+        if trains and has_codes(y):
             self.ledger.note(result.evidence, None if figures is None else figures.at_given)
         return result
 
@@ -341,19 +333,3 @@ class Session:
             self.best.hear(self.stateless.module, score, len(history))
         if self.settings.judges:  # in stages without, too: the log is a table
             history.record("keep_best_score", score)
-
-
-def _has_codes(y: object) -> bool:
-    """Tell class codes from other labels, which a plain step takes as well."""
-    return isinstance(y, Tensor) and y.ndim == 1 and y.dtype is torch.int64
-
-
-def _warm_up_steps(share: float, loader: Iterable[Any], epochs: int) -> int:
-    """Return the steps of a warm-up over a share of all epochs."""
-    if not isinstance(loader, Sized):
-        raise TypeError(
-            "`iterator_train` must have a length where the weighting has a `warm_up`, which is a "
-            f"share of all steps; got {type(loader).__name__}. Give it a `__len__`, or set "
-            "`warm_up = 0` on the weighting."
-        )
-    return max(round(share * len(loader) * epochs), 1)
