@@ -4,6 +4,15 @@ Nothing here touches ``.grad``, writes in place, draws random numbers or moves d
 devices, so every function can be called on its own, in float32 or float64.
 """
 
+from skgdw.functional._belief import (
+    LabelPosterior,
+    TransitionEstimate,
+    belief_of,
+    deconvolve_transition,
+    label_posterior,
+    transition_m_step,
+    transition_of,
+)
 from skgdw.functional._directional import NotCovered, directional_derivative
 from skgdw.functional._logits import PROBABILITY_CAP, close_rows, logit_gradient, zero_mean
 from skgdw.functional._lookahead import MetaGradient, look_ahead, meta_gradient
@@ -19,16 +28,23 @@ from skgdw.functional._weights import keep_gradient_share, update_weight
 __all__ = [
     "METHODS",
     "PROBABILITY_CAP",
+    "LabelPosterior",
     "MetaGradient",
     "NotCovered",
     "PullGradient",
+    "TransitionEstimate",
     "WeightGradient",
+    "belief_of",
     "close_rows",
+    "deconvolve_transition",
     "directional_derivative",
     "keep_gradient_share",
+    "label_posterior",
     "logit_gradient",
     "look_ahead",
     "meta_gradient",
+    "transition_m_step",
+    "transition_of",
     "unrolled_derivative",
     "update_weight",
     "weight_gradient",

@@ -5,6 +5,7 @@ instance; subclass it to write one of your own.
 """
 
 from skgdw.weighting._base import Pull, Survey, Weighting
+from skgdw.weighting._class_pair import ClassPairWeighting
 from skgdw.weighting._evidence import Evidence
 from skgdw.weighting._registry import WEIGHTINGS
 from skgdw.weighting._weight_net import (
@@ -16,6 +17,7 @@ from skgdw.weighting._weight_net import (
 
 __all__ = [
     "WEIGHTINGS",
+    "ClassPairWeighting",
     "ClassWeighting",
     "Evidence",
     "InstanceWeighting",

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from skgdw.weighting._base import Weighting
+from skgdw.weighting._class_pair import ClassPairWeighting
 from skgdw.weighting._weight_net import (
     ClassWeighting,
     InstanceWeighting,
@@ -19,6 +20,7 @@ WeightingLike: TypeAlias = str | type[Weighting] | Weighting
 
 WEIGHTINGS: dict[str, type[Weighting]] = {
     "class": ClassWeighting,
+    "class_pair": ClassPairWeighting,
     "instance": InstanceWeighting,
     "network": NetworkWeighting,
     "uniform": UniformWeighting,

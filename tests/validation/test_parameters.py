@@ -22,8 +22,8 @@ def _counts():
 BAD_PARAMETERS = {
     "weighting": (
         ["gdw", None, 1],
-        "`weighting` must be one of ['class', 'instance', 'network', 'uniform'], or a "
-        "skgdw.weighting.Weighting, its class or an instance; got ",
+        "`weighting` must be one of ['class', 'class_pair', 'instance', 'network', 'uniform'], or "
+        "a skgdw.weighting.Weighting, its class or an instance; got ",
     ),
     "meta_gradient": (
         ["backward", None],

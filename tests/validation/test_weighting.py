@@ -97,5 +97,5 @@ def test_names_classes_and_instances_are_weightings(good):
 @pytest.mark.parametrize("bad", ["klass", nn.Linear, nn.Linear(1, 1), None])
 def test_anything_else_is_told_the_names(bad):
     fault = weighting_fault(bad)
-    assert fault.startswith("`weighting` must be one of ['class', 'instance', 'network', 'unif")
+    assert fault.startswith("`weighting` must be one of ['class', 'class_pair', 'inst")
     assert fault.endswith(f"got {bad!r}.")

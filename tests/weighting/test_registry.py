@@ -7,6 +7,7 @@ from classifier_cases import blobs, quick
 from skgdw.modules import WeightNet
 from skgdw.weighting import (
     WEIGHTINGS,
+    ClassPairWeighting,
     ClassWeighting,
     InstanceWeighting,
     NetworkWeighting,
@@ -33,6 +34,7 @@ class Own(Weighting):
 def test_names():
     assert {
         "class": ClassWeighting,
+        "class_pair": ClassPairWeighting,
         "instance": InstanceWeighting,
         "network": NetworkWeighting,
         "uniform": UniformWeighting,
