@@ -84,17 +84,22 @@ class Counting:
         self.asked.append("logit_grad")
         return self.rows.logit_grad(logits, y)
 
+    def given_probability(self, losses, logits, y):
+        self.asked.append("given_probability")
+        return self.rows.given_probability(losses, logits, y)
+
 
 def test_what_nobody_asks_for_is_not_computed_and_the_rest_once():
     row_loss = Counting()
     evidence = drawn(row_loss=row_loss)
-    assert evidence.given_probability is evidence.given_probability
+    assert evidence.prediction is evidence.prediction
     assert row_loss.asked == []
     for _ in range(2):
         assert evidence.losses is evidence.losses
     assert row_loss.asked == ["losses"]
     assert evidence.logit_grad is evidence.logit_grad
-    assert row_loss.asked == ["losses", "logit_grad"]
+    assert evidence.given_probability is evidence.given_probability
+    assert row_loss.asked == ["losses", "logit_grad", "given_probability"]
 
 
 def test_nothing_has_a_graph():
