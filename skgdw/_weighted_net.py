@@ -21,13 +21,12 @@ from skgdw._feed._numbers import rows_of
 from skgdw._intake._check_fit import GivenRows, TrainingData, check_fit
 from skgdw._net._sklearn_net import SklearnNet, listens
 from skgdw._training._checkpoint import Saved, collect, restore
-from skgdw._training._fine_tune import begin_anew, end_constant_rate
 from skgdw._training._fingerprint import fingerprint
 from skgdw._training._metrics import settle
 from skgdw._training._parts import Parts, Settings
 from skgdw._training._plan import Stage, make_plan
 from skgdw._training._precision import PRECISIONS
-from skgdw._training._schedule import FitSchedule
+from skgdw._training._schedule import FitSchedule, begin_anew, end_constant_rate
 from skgdw._training._session import Session
 from skgdw._training.trial._derivatives import META_GRADIENTS
 from skgdw._validation import check_logits, check_parameters

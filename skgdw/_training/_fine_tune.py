@@ -14,11 +14,8 @@ from functools import partial
 import numpy as np
 import torch
 from sklearn.model_selection import StratifiedKFold
-from skorch import NeuralNet
-from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import ConstantLR
 from torch.utils.data import Dataset, Subset
 
 from skgdw._feed._dataset import RowDataset
@@ -26,7 +23,6 @@ from skgdw._feed._feed import Feed
 from skgdw._feed._layout import Inputs
 from skgdw._intake._hold_out import Rows
 from skgdw._training._plan import FINE_TUNING_EPOCHS
-from skgdw._training._schedule import FitSchedule
 from skgdw._training._survey import Survey
 from skgdw._training.step._optimizing import forget_gradients
 from skgdw._training.step._stateless import Output
@@ -128,36 +124,6 @@ def set_rates(optimizer: Optimizer, share: float) -> None:
     """Give each group of parameters a share of the rate that it began with."""
     for group in optimizer.param_groups:
         group["lr"] = share * group.get("initial_lr", group["lr"])
-
-
-class ConstantRate(ConstantLR):
-    """Stands in for a schedule of the user's, which has its say about the training before.
-
-    Parameters
-    ----------
-    optimizer : Optimizer
-    before : object
-        Torch's scheduler that it stands in for.
-    """
-
-    def __init__(self, optimizer: Optimizer, before: object) -> None:
-        self.before = before
-        super().__init__(optimizer, factor=1.0, total_iters=0)
-
-
-def begin_anew(net: NeuralNet, callback: Callback) -> None:
-    """Have a callback keep the rates of a stage that fine-tunes, and count from its start."""
-    # Patience that was used up before would end the stage at once.
-    if isinstance(callback, FitSchedule | EarlyStopping):
-        callback.on_train_begin(net)
-    elif isinstance(callback, LRScheduler):
-        callback.lr_scheduler_ = ConstantRate(net.optimizer_, callback.lr_scheduler_)
-
-
-def end_constant_rate(callback: Callback) -> None:
-    """Give a callback back what `begin_anew` has taken."""
-    if isinstance(callback, LRScheduler) and isinstance(callback.lr_scheduler_, ConstantRate):
-        callback.lr_scheduler_ = callback.lr_scheduler_.before
 
 
 def _call(module: nn.Module, X: Inputs) -> Output:

@@ -1,11 +1,12 @@
-"""The default learning-rate schedule, as a skorch callback."""
+"""The default learning-rate schedule, as a skorch callback; and how schedules are silenced."""
 
 from __future__ import annotations
 
 import sys
 from typing import Any
 
-from skorch.callbacks import LRScheduler
+from skorch import NeuralNet
+from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR
 from torch.optim.lr_scheduler import LRScheduler as TorchScheduler
@@ -63,3 +64,33 @@ class FitSchedule(LRScheduler):
         if policy is CosineAnnealingLR:
             kwargs.setdefault("T_max", net.max_epochs)
         return policy(net.optimizer_, **kwargs)
+
+
+class ConstantRate(ConstantLR):
+    """Stands in for a schedule of the user's, which has its say about the training before.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    before : object
+        Torch's scheduler that it stands in for.
+    """
+
+    def __init__(self, optimizer: Optimizer, before: object) -> None:
+        self.before = before
+        super().__init__(optimizer, factor=1.0, total_iters=0)
+
+
+def begin_anew(net: NeuralNet, callback: Callback) -> None:
+    """Have a callback keep the rates of a stage that fine-tunes, and count from its start."""
+    # Patience that was used up before would end the stage at once.
+    if isinstance(callback, FitSchedule | EarlyStopping):
+        callback.on_train_begin(net)
+    elif isinstance(callback, LRScheduler):
+        callback.lr_scheduler_ = ConstantRate(net.optimizer_, callback.lr_scheduler_)
+
+
+def end_constant_rate(callback: Callback) -> None:
+    """Give a callback back what `begin_anew` has taken."""
+    if isinstance(callback, LRScheduler) and isinstance(callback.lr_scheduler_, ConstantRate):
+        callback.lr_scheduler_ = callback.lr_scheduler_.before
