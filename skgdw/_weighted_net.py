@@ -290,15 +290,17 @@ class WeightedNet(BuiltNet):
         return collect(*parts, fingerprint)
 
     def notify(self, method_name: str, **kwargs: Any) -> None:
-        """Tell the callbacks; an interrupt that one of them raises is known for what it is."""
+        """Tell the callbacks; at the end of an epoch see who stops, and save what is to be."""
+        if method_name != "on_epoch_end":
+            super().notify(method_name, **kwargs)
+            return
         try:
             super().notify(method_name, **kwargs)
-        except KeyboardInterrupt:
-            if self._session is not None:
-                self._session.was_stopped = True
+        except KeyboardInterrupt:  # of a callback that stops early, not of the user
+            self._running.was_stopped = True
             raise
         # After all callbacks, so that what they change is part of what is saved.
-        resume = self._resumes() if method_name == "on_epoch_end" else None
+        resume = self._resumes()
         if resume is not None:
             resume.save(self)
 

@@ -78,7 +78,10 @@ class CrossEntropyRows:
 
     def given_probability(self, losses: Tensor, logits: Tensor, y: Tensor) -> Tensor:
         """Return the probability of each row's label."""
-        return _softmax_at(logits, y)
+        if self.criterion.weight is not None:
+            return _softmax_at(logits, y)
+        # The loss has it already, but of labels that are to be ignored.
+        return (-losses).exp().masked_fill(y == self.criterion.ignore_index, torch.nan)
 
 
 class AnyRows:

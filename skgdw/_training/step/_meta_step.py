@@ -138,8 +138,7 @@ class MetaStep:
         """Have the weighting learn from a meta batch; return the meta gradient, and its weights."""
         weighting = self.weighting
         first = weighting(evidence)
-        with torch.no_grad():
-            trial = weighting.trial_pull(evidence, first)
+        trial = weighting.trial_pull(evidence, first.detach()).detach()
         meta, gradient = self.look_ahead(batch, evidence, trial, next(self.meta_batches))
         if first.requires_grad and self.weighting_optimizer is not None:
             forget_gradients(self.weighting_optimizer)
