@@ -35,8 +35,9 @@ class GDWClassifier(WeightedNet):
     weighting : str, Weighting class or instance, default="class"
         "class": a weight for each class of each row (GDW); "instance": one for each row, stepped
         against its gradient; "network": one for each row out of the weighting net (MW-Net);
-        "uniform": plain training, which checks a given meta set and leaves it unused. Or one of
-        your own, see `skgdw.weighting.Weighting`; ``weighting__*`` are its arguments.
+        "class_pair": labels corrected by a belief for each pair of classes (experimental; set
+        ``meta_weight``); "uniform": plain training, which checks a given meta set and leaves it
+        unused. Or one of your own, see `skgdw.weighting.Weighting`. ``weighting__*`` are arguments.
     meta_lr : float, default=0.1
         Step of a weight whose meta gradient is of mean size in its batch, >= 0. The paper's outer
         rate is ``meta_lr`` times batch size times number of classes.
