@@ -193,7 +193,6 @@ class WeightedNet(BuiltNet):
         )
         settings = Settings(
             n_classes=len(self.classes_inferred_),
-            learning_rate=self.lr,
             meta_gradient=self.meta_gradient,
             precision=self.precision,
             lookahead_lr=self.lookahead_lr,

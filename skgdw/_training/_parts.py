@@ -66,7 +66,6 @@ class Settings:
     """The parameters of the estimator that a training run reads."""
 
     n_classes: int
-    learning_rate: float
     meta_gradient: str
     precision: str
     lookahead_lr: float | None
