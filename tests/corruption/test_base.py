@@ -12,27 +12,11 @@ from numpy.testing import assert_array_equal
 from scipy import sparse
 
 import skgdw.corruption
-from skgdw.corruption import ClassImbalance, InstanceDependentNoise, LabelNoise
+from sampler_cases import OF_ANY_ROWS, SAMPLERS, imbalance, instance_noise, noise
 
 N = 60
 CODES = np.arange(N) % 3
 NAMES = np.array(["cat", "dog", "eel"])
-
-
-def noise(**params):
-    return LabelNoise(noise_rate=0.5, random_state=0, **params)
-
-
-def imbalance(**params):
-    return ClassImbalance(imbalance_ratio=4, random_state=0, **params)
-
-
-def instance_noise(**params):
-    return InstanceDependentNoise(random_state=0, **params)
-
-
-SAMPLERS = [noise, imbalance, instance_noise]
-OF_ANY_ROWS = [noise, imbalance]
 
 
 def frame():

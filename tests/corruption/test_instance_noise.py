@@ -17,6 +17,8 @@ from sklearn.model_selection import GridSearchCV
 
 from classifier_cases import blobs
 from corruption_cases import FOLDS, MASK, N
+from sampler_cases import corrupt_rows as corrupt
+from sampler_cases import table
 from skgdw.corruption import (
     CorruptedClassifier,
     InstanceDependentNoise,
@@ -29,20 +31,6 @@ rates = st.floats(0, 0.45)
 stds = st.floats(0, 0.3)
 class_counts = st.lists(st.integers(1, 40), min_size=3, max_size=6)
 booleans = pytest.mark.parametrize("exact", [False, True])
-
-
-def table(counts, n_columns=3, seed=0):
-    rng = np.random.RandomState(seed)
-    y = rng.permutation(np.repeat(np.arange(len(counts)), counts))
-    return rng.normal(size=(len(y), n_columns)) * [1, 50, 0.01][:n_columns] + 3, y
-
-
-def corrupt(X, y, **params):
-    noise = InstanceDependentNoise(**params)
-    with warnings.catch_warnings():  # few rows and high rates hide the truth now and then
-        warnings.simplefilter("ignore", NoiseNotLearnableWarning)
-        _, y_noisy = noise.fit_resample(X, y)
-    return noise, y_noisy
 
 
 def by_hand(X, y, rate, std, seed):

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 
+from sampler_cases import corrupt_labels as corrupt
+from sampler_cases import labels_of
 from skgdw.corruption import LabelNoise, transition_matrix
 from skgdw.exceptions import NoiseNotLearnableWarning
 
@@ -14,18 +16,6 @@ seeds = st.integers(0, 2**32 - 1)
 kinds = st.sampled_from(["pair", "symmetric", "uniform"])
 class_counts = st.lists(st.integers(1, 40), min_size=2, max_size=8)
 learnable_rates = st.floats(0, 0.45)
-
-
-def labels_of(counts, seed=0):
-    y = np.repeat(np.arange(len(counts)), counts)
-    return np.random.RandomState(seed).permutation(y)
-
-
-def corrupt(y, **params):
-    noise = LabelNoise(**params)
-    X = np.zeros((len(y), 1))
-    _, y_noisy = noise.fit_resample(X, y)
-    return noise, y_noisy
 
 
 @settings(max_examples=30)

@@ -1,38 +1,17 @@
 """Profiles of class sizes: the formula of each, as large as the classes allow."""
 
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from skgdw.corruption import ClassImbalance
+from sampler_cases import unbalance, wanted_sizes
 
 seeds = st.integers(0, 2**32 - 1)
 profiles = st.sampled_from(["exp", "step"])
 class_counts = st.lists(st.integers(1, 60), min_size=2, max_size=8)
 ratios = st.floats(1, 200)
-
-
-def wanted_sizes(profile, n_max, ratio, n_classes):
-    sizes = []
-    for k in range(n_classes):
-        if profile == "exp":
-            size = n_max / ratio ** (k / (n_classes - 1))
-        else:
-            size = n_max if k < math.ceil(n_classes / 2) else n_max / ratio
-        # 24 / 32**0.8 is 1.5, whatever floating point makes of it.
-        sizes.append(max(1, math.floor(round(size, 9) + 0.5)))
-    return sizes
-
-
-def unbalance(counts, **params):
-    y = np.random.RandomState(0).permutation(np.repeat(np.arange(len(counts)), counts))
-    imbalance = ClassImbalance(**params)
-    rows, y_kept = imbalance.fit_resample(np.arange(len(y)), y)
-    return imbalance, y, rows, y_kept
 
 
 @settings(max_examples=100)

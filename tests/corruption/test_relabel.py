@@ -8,22 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sampler_cases import corrupt_labels as corrupt
+from sampler_cases import labels_of
 from skgdw.corruption import LabelNoise
 from skgdw.exceptions import NoiseNotLearnableWarning
 
 seeds = st.integers(0, 2**32 - 1)
-
-
-def labels_of(counts, seed=0):
-    y = np.repeat(np.arange(len(counts)), counts)
-    return np.random.RandomState(seed).permutation(y)
-
-
-def corrupt(y, **params):
-    noise = LabelNoise(**params)
-    X = np.zeros((len(y), 1))
-    _, y_noisy = noise.fit_resample(X, y)
-    return noise, y_noisy
 
 
 @pytest.mark.parametrize(

@@ -6,23 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from skgdw.corruption import LabelNoise
+from sampler_cases import corrupt_labels as corrupt
+from sampler_cases import labels_of
 
 seeds = st.integers(0, 2**32 - 1)
 class_counts = st.lists(st.integers(1, 40), min_size=2, max_size=8)
 learnable_rates = st.floats(0, 0.45)
-
-
-def labels_of(counts, seed=0):
-    y = np.repeat(np.arange(len(counts)), counts)
-    return np.random.RandomState(seed).permutation(y)
-
-
-def corrupt(y, **params):
-    noise = LabelNoise(**params)
-    X = np.zeros((len(y), 1))
-    _, y_noisy = noise.fit_resample(X, y)
-    return noise, y_noisy
 
 
 def given_and_expected(y, exact_noise, y_noisy):

@@ -1,7 +1,6 @@
 """Rows as standardised columns: read in blocks, of any container, all complaints at once."""
 
 import tracemalloc
-import warnings
 
 import numpy as np
 import pandas as pd
@@ -14,27 +13,14 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
 from corruption_cases import N
+from sampler_cases import corrupt_rows as corrupt
+from sampler_cases import table
 from skgdw.corruption import (
     InstanceDependentNoise,
     _standard_rows,
 )
-from skgdw.exceptions import NoiseNotLearnableWarning
 
 seeds = st.integers(0, 2**32 - 1)
-
-
-def table(counts, n_columns=3, seed=0):
-    rng = np.random.RandomState(seed)
-    y = rng.permutation(np.repeat(np.arange(len(counts)), counts))
-    return rng.normal(size=(len(y), n_columns)) * [1, 50, 0.01][:n_columns] + 3, y
-
-
-def corrupt(X, y, **params):
-    noise = InstanceDependentNoise(**params)
-    with warnings.catch_warnings():  # few rows and high rates hide the truth now and then
-        warnings.simplefilter("ignore", NoiseNotLearnableWarning)
-        _, y_noisy = noise.fit_resample(X, y)
-    return noise, y_noisy
 
 
 @settings(max_examples=25)

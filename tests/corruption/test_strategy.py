@@ -7,17 +7,11 @@ from imblearn.datasets import make_imbalance
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 
+from sampler_cases import unbalance
 from skgdw.corruption import ClassImbalance
 
 seeds = st.integers(0, 2**32 - 1)
 class_counts = st.lists(st.integers(1, 60), min_size=2, max_size=8)
-
-
-def unbalance(counts, **params):
-    y = np.random.RandomState(0).permutation(np.repeat(np.arange(len(counts)), counts))
-    imbalance = ClassImbalance(**params)
-    rows, y_kept = imbalance.fit_resample(np.arange(len(y)), y)
-    return imbalance, y, rows, y_kept
 
 
 @settings(max_examples=100)

@@ -3,23 +3,7 @@
 import pytest
 from sklearn.utils import get_tags
 
-from skgdw.corruption import ClassImbalance, InstanceDependentNoise, LabelNoise
-
-
-def noise(**params):
-    return LabelNoise(noise_rate=0.5, random_state=0, **params)
-
-
-def imbalance(**params):
-    return ClassImbalance(imbalance_ratio=4, random_state=0, **params)
-
-
-def instance_noise(**params):
-    return InstanceDependentNoise(random_state=0, **params)
-
-
-SAMPLERS = [noise, imbalance, instance_noise]
-OF_ANY_ROWS = [noise, imbalance]
+from sampler_cases import OF_ANY_ROWS, SAMPLERS
 
 
 @pytest.mark.parametrize("make", SAMPLERS)
