@@ -12,6 +12,8 @@ from skorch.dataset import Dataset as SkorchDataset
 from torch import Tensor
 from torch.utils.data._utils.pin_memory import pin_memory
 
+from skgdw._rows import n_rows, take_rows
+
 # What a module is called with: rows, or named inputs whose rows belong together.
 Inputs: TypeAlias = Tensor | Mapping[str, Tensor]
 Indices: TypeAlias = Tensor | ndarray | Sequence[int]
@@ -84,18 +86,6 @@ class Batch(tuple):
         return tuple(self), None, self.rows, self.trusted
 
 
-def take(X: Inputs, rows: Tensor | int) -> Inputs:
-    """Take rows of a tensor or of every tensor in a mapping."""
-    if isinstance(X, Mapping):
-        return {name: value[rows] for name, value in X.items()}
-    return X[rows]
-
-
-def n_rows(X: Inputs) -> int:
-    """Count the rows of a tensor or of a mapping of tensors."""
-    return len(next(iter(X.values()))) if isinstance(X, Mapping) else len(X)
-
-
 class RowDataset(SkorchDataset):
     """Tensors whose rows are handed out a batch at a time.
 
@@ -127,7 +117,7 @@ class RowDataset(SkorchDataset):
 
     def __getitem__(self, index: Tensor | int) -> Batch:
         trusted = None if self.trusted is None else self.trusted[index]
-        return Batch(take(self.X, index), self.y[index], self.rows[index], trusted)
+        return Batch(take_rows(self.X, index), self.y[index], self.rows[index], trusted)
 
     def __getitems__(self, indices: Indices) -> Batch:
         return self[torch.as_tensor(indices)]

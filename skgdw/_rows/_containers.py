@@ -78,7 +78,7 @@ def check_same_length(
     return n_X
 
 
-def take_rows(data: Any, indices: IntArray) -> Any:
+def take_rows(data: Any, indices: Any) -> Any:
     """Take the rows `indices` (m,) of `data` in that order, as a new object of its own kind."""
     data = as_rows(data)
     if is_mapping(data):

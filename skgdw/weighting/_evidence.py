@@ -71,7 +71,8 @@ class Evidence:
     @cached_property
     def prediction(self) -> Tensor:
         """Class code of the most probable class, shape (n,)."""
-        return self.logits.argmax(dim=1)
+        # The first of equals, as argmax finds it in up to three times the time on a CPU.
+        return self.logits.max(dim=1).indices
 
     @staticmethod
     def join(parts: Sequence[Evidence]) -> Evidence:

@@ -8,7 +8,7 @@ import torch
 from torch.utils.data._utils.pin_memory import pin_memory
 
 from feed_cases import dataset
-from skgdw._feed._dataset import Batch, RowDataset, n_rows, take
+from skgdw._feed._dataset import Batch, RowDataset
 
 
 def test_batch_is_a_pair_that_knows_its_rows():
@@ -46,12 +46,6 @@ def test_dataset_without_labels_is_for_prediction():
     data = RowDataset(torch.zeros(3, 2))
     assert data.y.tolist() == [0, 0, 0]
     assert data.rows.tolist() == [0, 1, 2]
-
-
-def test_rows_of_mappings():
-    X = {"a": torch.arange(4.0), "b": torch.ones(4, 2)}
-    assert n_rows(X) == 4
-    assert take(X, torch.tensor([2]))["a"].tolist() == [2.0]
 
 
 def test_trust_goes_with_the_rows():

@@ -145,3 +145,9 @@ def test_torch_is_not_loaded():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_rows_of_mappings_of_tensors_by_a_tensor():
+    X = {"a": torch.arange(4.0), "b": torch.ones(4, 2)}
+    assert n_rows(X) == 4
+    assert take_rows(X, torch.tensor([2]))["a"].tolist() == [2.0]
