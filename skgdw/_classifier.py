@@ -35,24 +35,25 @@ class GDWClassifier(WeightedNet):
     weighting : str, Weighting class or instance, default="class"
         "class": a weight for each class of each row (GDW); "instance": one for each row, stepped
         against its gradient; "network": one for each row out of the weighting net (MW-Net);
-        "class_pair": labels corrected by a belief for each pair of classes (experimental; set
-        ``meta_weight``); "uniform": plain training, which checks a given meta set and leaves it
+        "class_pair": labels corrected by a belief for each pair of classes (experimental);
+        "uniform": plain training, which checks a given meta set and leaves it
         unused. Or one of your own, see `skgdw.weighting.Weighting`. ``weighting__*`` are arguments.
     meta_lr : float, default=0.1
         Step of a weight whose meta gradient is of mean size in its batch, >= 0. The paper's outer
         rate is ``meta_lr`` times batch size times number of classes.
     weight_clip : float, default=0.2
         Largest change of one weight in a step, > 0.
-    min_gradient_share : float, default=0.1
+    min_gradient_share : float or None, default=None
         Least share of a batch's gradient that the weights may leave, in [0, 1]. Below it the batch
-        is scaled up as a whole, so that weights that all turn small do not end the training. 0 is
-        the paper's algorithm.
-    meta_every : int, default=1
-        Steps from one meta batch to the next; between them the weighting net alone gives the
-        weights.
-    meta_weight : float, default=0.0
-        Weight of the meta gradient in the step of the network itself, >= 0; 0 is the paper's
-        algorithm.
+        is scaled up as a whole, so that weights that all turn small do not end the training. None
+        leaves it to the weighting: 0 for class pairs, else 0.1. 0 is the paper's algorithm.
+    meta_every : int or None, default=None
+        Steps from one meta batch to the next, >= 1; between them the weighting alone gives the
+        weights. None leaves it to the weighting: 5 for class pairs, else 1.
+    meta_weight : float or None, default=None
+        Weight of the meta gradient in the step of the network itself, >= 0. None leaves it to the
+        weighting: class pairs take 8 m / n for m meta and n training rows, within [0.4, 2]; else it
+        is 0, the paper's algorithm.
     lookahead_lr : float or None, default=None
         Rate of the look-ahead, > 0. None follows the learning rates of ``optimizer=SGD``; other
         optimizers, whose rate is no step length, get 0.05.
@@ -179,9 +180,9 @@ class GDWClassifier(WeightedNet):
         weighting: WeightingLike = "class",
         meta_lr: float = 0.1,
         weight_clip: float = 0.2,
-        min_gradient_share: float = 0.1,
-        meta_every: int = 1,
-        meta_weight: float = 0.0,
+        min_gradient_share: float | None = None,
+        meta_every: int | None = None,
+        meta_weight: float | None = None,
         lookahead_lr: float | None = None,
         meta_gradient: str = "auto",
         precision: str = "float32",

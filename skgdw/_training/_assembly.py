@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import cast
+from typing import TypeVar, cast
 
 from torch import Tensor, nn
 
@@ -39,6 +39,8 @@ from skgdw.weighting import Evidence
 from skgdw.weighting._row_loss import make_row_loss
 
 logger = logging.getLogger("skgdw")
+
+Number = TypeVar("Number", int, float)
 
 
 def try_module(
@@ -73,6 +75,11 @@ def try_module(
     n_meta = None if rows.meta is None else min(feed.meta.rows_at_once, len(rows.meta.rows))
     check_batch_statistics(probe.stateless.module, feed.train.rows_at_once, n_meta)
     return first_rows
+
+
+def _first(asked: Number | None, own: Number) -> Number:
+    """Return what the user asks for, or what the weighting takes where that is None."""
+    return own if asked is None else asked
 
 
 @dataclass(frozen=True)
@@ -111,8 +118,15 @@ class Assembly:
     def _is_compiled(self) -> bool:
         return self.probe.stateless.module is not self.parts.module
 
-    def weighted_step(self, meta: Rows, meta_rounds: Rounds) -> MetaStep:
+    def weighted_step(self, n_rows: int, meta: Rows, meta_rounds: Rounds) -> MetaStep:
         """Return the step, which takes meta batches out of rounds that are not placed yet.
+
+        Parameters
+        ----------
+        n_rows : int
+            Training rows.
+        meta : Rows
+        meta_rounds : Rounds
 
         Returns
         -------
@@ -136,6 +150,7 @@ class Assembly:
         shares_pass = not self._is_compiled and self.probe.repeats_itself(X, logits)
         meta_batch = layout(self.feed.first_meta_rows(meta, TRIAL_ROWS))
         jvp = self._choose_jvp(Trial(passes, row_loss, rates, batch, meta_batch, shares_pass))
+        own = parts.weighting.step_defaults(n_rows, len(meta.rows))
         return MetaStep(
             infer=self.infer,
             passes=passes,
@@ -144,9 +159,9 @@ class Assembly:
             weighting_optimizer=parts.weighting_optimizer,
             look_ahead=LookAhead(rates, jvp, shares_pass),
             meta_batches=map(layout, meta_rounds),
-            meta_every=settings.meta_every,
-            meta_weight=settings.meta_weight,
-            min_share=settings.min_gradient_share,
+            meta_every=_first(settings.meta_every, own.meta_every),
+            meta_weight=_first(settings.meta_weight, own.meta_weight),
+            min_share=_first(settings.min_gradient_share, own.min_gradient_share),
         )
 
     def _placed(self) -> tuple[Inputs, Tensor]:

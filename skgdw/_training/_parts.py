@@ -63,13 +63,13 @@ class Parts:
 
 @dataclass(frozen=True)
 class Settings:
-    """The parameters of the estimator that a training run reads."""
+    """The estimator's parameters that a training run reads; None leaves it to the weighting."""
 
     n_classes: int
     meta_gradient: str
     precision: str
     lookahead_lr: float | None
-    meta_every: int
-    meta_weight: float
-    min_gradient_share: float
+    meta_every: int | None
+    meta_weight: float | None
+    min_gradient_share: float | None
     judges: bool

@@ -167,7 +167,9 @@ class Session:
             self.first_rows,
         )
         self.meta_rounds = self.feed.meta_batches(meta)
-        self.weighted_step = assembly.weighted_step(meta, self.meta_rounds)
+        self.weighted_step = assembly.weighted_step(
+            len(self.rows.train.rows), meta, self.meta_rounds
+        )
         self._update = self._weighted_update
         self.meta_gradient = self.weighted_step.look_ahead.jvp.method
         if speed.cuda_graph:
@@ -304,7 +306,9 @@ class Session:
     def _warming_update(
         self, X: Inputs, y: Tensor, rows: Tensor | None, batch: Sequence[object]
     ) -> StepResult:
-        result = self._plain_update(X, y, rows, batch)
+        assert self.weighted_step is not None  # made where a warm-up is
+        forget_gradients(self.parts.optimizer)
+        result = self._finish(self.weighted_step.warm_up(X, y, rows), batch)
         self._warm_up_left -= 1
         if not self._warm_up_left:
             self.parts.weighting.is_warm = True

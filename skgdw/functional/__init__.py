@@ -4,18 +4,16 @@ Nothing here touches ``.grad``, writes in place, draws random numbers or moves d
 devices, so every function can be called on its own, in float32 or float64.
 """
 
-from skgdw.functional._belief import (
-    LabelPosterior,
-    TransitionEstimate,
-    belief_of,
-    deconvolve_transition,
-    label_posterior,
-    transition_m_step,
-    transition_of,
-)
+from skgdw.functional._belief import LabelPosterior, belief_of, label_posterior, transition_of
 from skgdw.functional._directional import NotCovered, directional_derivative
 from skgdw.functional._logits import PROBABILITY_CAP, close_rows, logit_gradient, zero_mean
 from skgdw.functional._lookahead import MetaGradient, look_ahead, meta_gradient
+from skgdw.functional._transition import (
+    TransitionEstimate,
+    deconvolve_transition,
+    pool_transition,
+    transition_m_step,
+)
 from skgdw.functional._weight_gradient import (
     METHODS,
     PullGradient,
@@ -43,6 +41,7 @@ __all__ = [
     "logit_gradient",
     "look_ahead",
     "meta_gradient",
+    "pool_transition",
     "transition_m_step",
     "transition_of",
     "unrolled_derivative",

@@ -4,7 +4,7 @@
 instance; subclass it to write one of your own.
 """
 
-from skgdw.weighting._base import Pull, Survey, Weighting
+from skgdw.weighting._base import Pull, StepDefaults, Survey, Weighting
 from skgdw.weighting._class_pair import ClassPairWeighting
 from skgdw.weighting._evidence import Evidence
 from skgdw.weighting._registry import WEIGHTINGS
@@ -23,6 +23,7 @@ __all__ = [
     "InstanceWeighting",
     "NetworkWeighting",
     "Pull",
+    "StepDefaults",
     "Survey",
     "UniformWeighting",
     "Weighting",

@@ -26,6 +26,24 @@ class Pull(NamedTuple):
     grad: Tensor
 
 
+class StepDefaults(NamedTuple):
+    """What steps are like where the estimator's parameters of these names are None.
+
+    Attributes
+    ----------
+    meta_every : int
+        Steps from one meta batch to the next, >= 1.
+    meta_weight : float
+        Weight of the meta gradient in the step of the network, >= 0.
+    min_gradient_share : float
+        Least share of a batch's gradient that the weights leave, in [0, 1].
+    """
+
+    meta_every: int
+    meta_weight: float
+    min_gradient_share: float
+
+
 class Survey(Protocol):
     """Passes over whole sets of rows, in evaluation mode and without a graph."""
 
@@ -54,7 +72,8 @@ class Weighting(nn.Module):
     uses_meta : bool
         Whether it learns from a meta set at all. Where not, none is taken out of the training rows.
     warm_up : float
-        Share of a fit's steps, in [0, 1), that are plain training before the first weighted one.
+        Share of a fit's steps, in [0, 1), that come before the first weighted one; see
+        `warm_up_pull`.
     is_warm : bool
         Whether the warm-up is over; ``partial_fit`` goes on without another.
 
@@ -79,6 +98,22 @@ class Weighting(nn.Module):
     uses_meta: ClassVar[bool] = True
     warm_up: float = 0.0
     is_warm: bool = False
+
+    def step_defaults(self, n_rows: int, n_meta: int) -> StepDefaults:
+        """Return what steps are like where the estimator's parameters leave it open.
+
+        Parameters
+        ----------
+        n_rows, n_meta : int
+            Training rows and meta rows.
+
+        Returns
+        -------
+        StepDefaults
+            By default a meta batch in every step, which teaches the weights alone, as in the paper;
+            and at least a tenth of the gradient.
+        """
+        return StepDefaults(meta_every=1, meta_weight=0.0, min_gradient_share=0.1)
 
     def start(self, n_rows: int, n_classes: int) -> None:
         """Make ready for a call of ``fit`` or ``partial_fit``; row memory is made here.
@@ -166,6 +201,16 @@ class Weighting(nn.Module):
         logit_grad = evidence.logit_grad
         weight = zero_mean(weight.expand_as(logit_grad), logit_grad, evidence.y)
         return Pull(weight, weight * logit_grad)
+
+    def warm_up_pull(self, evidence: Evidence) -> Tensor:
+        """Return what is sent back for a batch of the warm-up, called without gradients.
+
+        Returns
+        -------
+        Tensor of shape (n, c)
+            By default plain training, the logit gradient without a cap. Rows sum to zero.
+        """
+        return evidence.row_loss.logit_grad(evidence.logits, evidence.y, cap=1.0)
 
     def remember(self, evidence: Evidence, pull: Pull) -> None:
         """Hear what was sent back for a batch, after it was."""

@@ -2,43 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from skgdw.functional import (
+    LabelPosterior,
     TransitionEstimate,
     belief_of,
     deconvolve_transition,
     label_posterior,
     logit_gradient,
+    pool_transition,
     transition_m_step,
     transition_of,
 )
-from skgdw.functional._belief import LabelPosterior
-from skgdw.weighting._base import Pull, Survey, Weighting
+from skgdw.weighting._base import Pull, StepDefaults, Survey, Weighting
 from skgdw.weighting._evidence import Evidence
+from skgdw.weighting._mean_predictions import drawn_rows, mean_predictions
 
 # Rate of the beliefs over `meta_lr`: Adam at 0.005 where that is 0.1.
 _BELIEF_RATE = 0.05
 
+# Rate of the exponent over `meta_lr`, the excess that is let pass, and the largest exponent.
+_EXPONENT_RATE, _TOLERANCE, _LARGEST_EXPONENT = 20.0, 0.02, 4.0
+
 # Least share of a class that enters a logarithm: that of a class that may not be there at all.
 _LEAST_PRIOR = 1e-6
+
+# Meta rows count about as much as this many training rows do; bounds of their weight.
+_META_ROWS_COUNT, _LEAST_META_WEIGHT, _LARGEST_META_WEIGHT = 8.0, 0.4, 2.0
 
 
 class ClassPairWeighting(Weighting):
     r"""Weights tied by pairs of given and true class, which correct labels (experimental).
 
     Rows are trained towards the posterior t of their true class, see
-    `skgdw.functional.label_posterior`, as far as a gate u in (0, 1) lets them:
+    `skgdw.functional.label_posterior`, as far as a gate u in (0, 1) and a bound b let them:
 
-    .. math:: P_{ij} = u_i (p_{ij} - t_{ij}) = u_i (1 - \exp V_{y_i j} / S_i) \, p_{ij}
+    .. math::
+        P_{ij} = u_i b_i (p_{ij} - t_{ij})
+               = u_i b_i \left(1 - \frac{\exp V_{y_i j}}{S_i}\right) p_{ij},
+        \qquad b_i = \left(\frac{S_i}{\max_k \exp V_{y_i k}}\right)^q
 
     These are class-level weights that may be negative, with c x c unknowns for all rows together.
-    The belief V starts from mean predictions at the end of a warm-up of plain training, follows an
-    M-step each epoch and, as the gate does, the gradient of the meta loss.
+    The belief V starts from mean predictions at the end of a warm-up, follows an M-step each epoch
+    and, as the gate does, the gradient of the meta loss.
+
+    A network that learns rows by heart makes wrong labels likely one by one. While more labels of
+    a batch seem right than on rows held out of the warm-up, q grows: rows with unlikely labels are
+    then left alone. It falls again where fewer do.
 
     Parameters
     ----------
@@ -48,10 +64,12 @@ class ClassPairWeighting(Weighting):
     n_classes : int, default=0
         0 waits for `start` to tell.
     meta_lr : float, default=0.1
-        The belief's optimizer takes steps at 0.05 times this rate.
+        The belief's optimizer takes steps at 0.05 times this rate, the exponent q at 20 times.
     warm_up : float, default=0.15
-        Share of the steps that are plain training, in [0, 1). Without any the beliefs start from
-        right labels.
+        Share of the steps that learn the given labels, in [0, 1). Without any the beliefs start
+        from right labels.
+    hold_out : float, default=0.25
+        Share of the rows that the warm-up leaves aside, in [0, 1), to measure the noise on.
     blend : float, default=0.3
         Share of the recount in the beliefs after an M-step, in [0, 1].
     gate_start : float, default=0.95
@@ -64,8 +82,14 @@ class ClassPairWeighting(Weighting):
     prior : Tensor of shape (c,)
         Share of each true class among the training rows. The logits stay without it, balanced as
         the meta set is.
+    exponent : Tensor of shape ()
+        q, >= 0.
+    right_share : Tensor of shape ()
+        Share of right labels as it was measured at the end of the warm-up.
     posterior_sums : Tensor of shape (c, c)
         Posteriors of the rows seen since the last M-step, summed by true and given class.
+    given_counts : Tensor of shape (c,)
+        Given labels seen in the warm-up.
 
     Examples
     --------
@@ -80,7 +104,10 @@ class ClassPairWeighting(Weighting):
     """
 
     prior: Tensor
+    exponent: Tensor
+    right_share: Tensor
     posterior_sums: Tensor
+    given_counts: Tensor
 
     def __init__(
         self,
@@ -88,6 +115,7 @@ class ClassPairWeighting(Weighting):
         n_classes: int = 0,
         meta_lr: float = 0.1,
         warm_up: float = 0.15,
+        hold_out: float = 0.25,
         blend: float = 0.3,
         gate_start: float = 0.95,
     ) -> None:
@@ -96,6 +124,7 @@ class ClassPairWeighting(Weighting):
             f"`{name}` must be {rule}; got {value!r}."
             for name, value, rule, holds in (
                 ("warm_up", warm_up, "in [0, 1)", 0 <= warm_up < 1),
+                ("hold_out", hold_out, "in [0, 1)", 0 <= hold_out < 1),
                 ("blend", blend, "in [0, 1]", 0 <= blend <= 1),
                 ("gate_start", gate_start, "in (0, 1)", 0 < gate_start < 1),
             )
@@ -104,9 +133,10 @@ class ClassPairWeighting(Weighting):
         if faults:
             raise ValueError(" ".join([*faults, "Pass shares, as weighting__...=."]))
         self.weight_net = weight_net
-        self.meta_lr, self.warm_up, self.blend = meta_lr, warm_up, blend
-        self.gate_start = gate_start
-        self._half_seen = 0.5
+        self.meta_lr, self.warm_up, self.hold_out = meta_lr, warm_up, hold_out
+        self.blend, self.gate_start = blend, gate_start
+        self._n_rows = 1
+        self._answer: _Answer | None = None
         self.belief = nn.Parameter(torch.empty(0, 0))
         self._make_beliefs(n_classes)
 
@@ -116,7 +146,25 @@ class ClassPairWeighting(Weighting):
         # In place of its data: the optimizer has the parameter already.
         self.belief.data = belief_of(right).contiguous()
         self.register_buffer("prior", right.new_full((n_classes,), 1 / max(n_classes, 1)))
+        self.register_buffer("exponent", right.new_zeros(()))
+        self.register_buffer("right_share", right.new_ones(()))
         self.register_buffer("posterior_sums", torch.zeros_like(right))
+        self.register_buffer("given_counts", right.new_zeros(n_classes))
+
+    def step_defaults(self, n_rows: int, n_meta: int) -> StepDefaults:
+        """Return every fifth step, and a weight by the number of meta rows.
+
+        Labels that are corrected leave less and less of the gradient towards the given ones, and
+        the step has to grow as small as it is.
+
+        Returns
+        -------
+        StepDefaults
+            The weight is 8 m / n for m meta and n training rows, within [0.4, 2].
+        """
+        weight = _META_ROWS_COUNT * n_meta / max(n_rows, 1)
+        weight = min(max(weight, _LEAST_META_WEIGHT), _LARGEST_META_WEIGHT)
+        return StepDefaults(meta_every=5, meta_weight=weight, min_gradient_share=0.0)
 
     def start(self, n_rows: int, n_classes: int) -> None:
         """Count anew; beliefs go on."""
@@ -127,8 +175,9 @@ class ClassPairWeighting(Weighting):
                 f"`n_classes` must be the number of classes, {n_classes}; got {len(self.belief)}. "
                 "Leave it out."
             )
-        self._half_seen = n_rows / 2
+        self._n_rows = n_rows
         self.posterior_sums.zero_()
+        self.given_counts.zero_()
 
     def parameter_groups(self) -> Iterable[dict[str, object]]:
         """Return the gate's group, and that of the belief at a rate of its own."""
@@ -168,17 +217,34 @@ class ClassPairWeighting(Weighting):
         return gate
 
     def forward(self, evidence: Evidence) -> Tensor:
-        """Return the weights of the probabilities, shape (n, c): u (1 - exp V / S)."""
-        found = self.posterior(evidence)
-        ratio = (self.belief[evidence.y] - found.log_likelihood.unsqueeze(1)).exp()
-        return self.gate(evidence.losses).unsqueeze(1) * (1 - ratio)
+        """Return the weights of the probabilities, shape (n, c): u b (1 - exp V / S)."""
+        found, y = self.posterior(evidence), evidence.y
+        with torch.no_grad():
+            bound = (self.exponent * (found.log_likelihood - self.belief.amax(dim=1)[y])).exp()
+        size = self.gate(evidence.losses) * bound
+        ratio = (self.belief[y] - found.log_likelihood.unsqueeze(1)).exp()
+        detached = LabelPosterior(*(part.detach() for part in found))
+        self._answer = _Answer(evidence, detached, size.detach())
+        return size.unsqueeze(1) * (1 - ratio)
+
+    @torch.no_grad()
+    def _answered(self, evidence: Evidence) -> _Answer:
+        """Return what `forward` found out for a batch; it was asked last, or is asked now."""
+        if self._answer is None or self._answer.evidence is not evidence:
+            self(evidence)
+        assert self._answer is not None
+        return self._answer
+
+    def trial_pull(self, evidence: Evidence, weight: Tensor) -> Tensor:
+        """Return the weights times p, shape (n, c), differentiable by the weights."""
+        return _scaled(weight * self._answered(evidence).found.probabilities, evidence)
 
     def pull(self, evidence: Evidence, weight: Tensor) -> Pull:
-        """Return u (p - t), which is the weights times p: its rows balance by themselves.
+        """Return u b (p - t), which is the weights times p: its rows balance by themselves.
 
-        The weight at the given label is reported as u t, how much the label counts; the constraint
-        that balances W * D would make it u (t - p) / (1 - p), which is near one or far below zero
-        for the same label, as the network is sure or not.
+        The weight at the given label is reported as u b t, how much the label counts; the
+        constraint that balances W * D would make it u b (t - p) / (1 - p), which is near one or far
+        below zero for the same label, as the network is sure or not.
 
         Returns
         -------
@@ -187,37 +253,69 @@ class ClassPairWeighting(Weighting):
             weights, say.
         """
         with torch.no_grad():
-            found = self.posterior(evidence)
+            _, found, size = self._answered(evidence)
             given = evidence.y.unsqueeze(1)
-            plain = logit_gradient(evidence.logits, evidence.y)
-            scale = evidence.logit_grad.abs().sum(dim=1) / plain.abs().sum(dim=1)
-            counts = self.gate(evidence.losses).unsqueeze(1) * found.posterior.gather(1, given)
-        grad = weight * found.probabilities * scale.unsqueeze(1)
-        return Pull(weight.detach().scatter(1, given, counts), grad)
+            counts = size.unsqueeze(1) * found.posterior.gather(1, given)
+            reported = weight.detach().scatter(1, given, counts)
+        return Pull(reported, _scaled(weight * found.probabilities, evidence))
+
+    # The warm-up.
+
+    @torch.no_grad()
+    def warm_up_pull(self, evidence: Evidence) -> Tensor:
+        """Return the gradient towards the given labels, none of rows that are held out.
+
+        The logits learn what is left when the frequencies of the given labels are known, so that
+        they are balanced from the first.
+
+        Returns
+        -------
+        Tensor of shape (n, c)
+            What plain training sends back, but for that; its mean is over the rows that train.
+        """
+        y = evidence.y
+        self.given_counts.index_add_(0, y, torch.ones_like(y).to(self.given_counts))
+        log_share = (self.given_counts + 1).log().to(evidence.logits)
+        grad = _scaled(logit_gradient(evidence.logits + log_share, y, cap=1.0), evidence)
+        if not self.hold_out or evidence.rows is None:
+            return grad
+        trains = (~drawn_rows(evidence.rows, self.hold_out)).to(grad)
+        return grad * (trains / trains.mean().clamp(min=1 / len(y))).unsqueeze(1)
+
+    @torch.no_grad()
+    def on_warm_up_end(self, survey: Survey) -> None:
+        """Take the first beliefs from what the network predicts on average."""
+        meta_means, _ = mean_predictions(survey.meta_rows(), self.belief)
+        given_means, counts = mean_predictions(
+            survey.training_rows(), self.belief, share=self.hold_out
+        )
+        first = deconvolve_transition(meta_means, given_means, counts)
+        found = pool_transition(first, float(counts.sum()))
+        self.right_share.copy_((found.prior * found.matrix.diagonal()).sum())
+        self._believe(found)
 
     # How beliefs change from epoch to epoch.
 
     @torch.no_grad()
     def remember(self, evidence: Evidence, pull: Pull) -> None:
-        """Count the posteriors of a batch."""
-        posterior = self.posterior(evidence).posterior
+        """Count the posteriors of a batch; bound the pull of rows more, or less."""
+        posterior = self._answered(evidence).found.posterior
+        self._answer = None
         self.posterior_sums.index_add_(1, evidence.y, posterior.T.to(self.posterior_sums))
-
-    @torch.no_grad()
-    def on_warm_up_end(self, survey: Survey) -> None:
-        """Take the first beliefs from what the network predicts on average."""
-        n_classes = len(self.belief)
-        meta_means, _ = _mean_predictions(survey.meta_rows(), n_classes, self.belief)
-        given_means, counts = _mean_predictions(survey.training_rows(), n_classes, self.belief)
-        self._believe(deconvolve_transition(meta_means, given_means, counts))
+        seem_right = posterior.gather(1, evidence.y.unsqueeze(1)).mean()
+        excess = seem_right - self.right_share - _TOLERANCE
+        rate = _EXPONENT_RATE * self.meta_lr
+        self.exponent.add_(excess, alpha=rate).clamp_(0, _LARGEST_EXPONENT)
 
     @torch.no_grad()
     def on_epoch_end(self, survey: Survey) -> None:
         """Take an M-step, if enough rows were seen since the last one."""
-        if self.posterior_sums.sum() < self._half_seen:  # a part of an epoch after the warm-up
+        n_seen = self.posterior_sums.sum()
+        if n_seen < self._n_rows / 2:  # a part of an epoch after the warm-up
             return
         known = TransitionEstimate(transition_of(self.belief), self.prior)
-        self._believe(transition_m_step(self.posterior_sums, known, blend=self.blend))
+        found = transition_m_step(self.posterior_sums, known, blend=self.blend)
+        self._believe(pool_transition(found, self._n_rows))
         self.posterior_sums.zero_()
 
     def _believe(self, estimate: TransitionEstimate) -> None:
@@ -238,13 +336,15 @@ class ClassPairWeighting(Weighting):
         return prior
 
 
-def _mean_predictions(
-    batches: Iterator[Evidence], n_classes: int, like: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Return mean predictions by label, zeros where there is no row, and the numbers of rows."""
-    sums = torch.zeros_like(like, dtype=torch.float64)
-    counts = sums.new_zeros(n_classes)
-    for evidence in batches:
-        sums.index_add_(0, evidence.y, evidence.probabilities.to(sums))
-        counts.index_add_(0, evidence.y, torch.ones_like(evidence.y).to(counts))
-    return sums / counts.clamp(min=1).unsqueeze(1), counts
+class _Answer(NamedTuple):
+    """What was worked out for a batch: its posteriors, and u b."""
+
+    evidence: Evidence
+    found: LabelPosterior
+    size: Tensor
+
+
+def _scaled(grad: Tensor, evidence: Evidence) -> Tensor:
+    """Return a gradient times what the criterion does to rows besides the cross-entropy."""
+    scale = evidence.row_loss.scale(evidence.logits, evidence.y)
+    return grad if scale is None else grad * scale.unsqueeze(1)

@@ -28,8 +28,11 @@ class RowLoss(Protocol):
     def losses(self, logits: Tensor, y: Tensor) -> Tensor:
         """Return the loss of each row, shape (n,), without a graph."""
 
-    def logit_grad(self, logits: Tensor, y: Tensor) -> Tensor:
-        """Return D, shape (n, c), capped, without a graph."""
+    def logit_grad(self, logits: Tensor, y: Tensor, *, cap: float = PROBABILITY_CAP) -> Tensor:
+        """Return D, shape (n, c), without a graph; its probabilities capped, at 1 not at all."""
+
+    def scale(self, logits: Tensor, y: Tensor) -> Tensor | None:
+        """Return what D is of plain cross-entropy's for each row, shape (n,); None for one."""
 
     def whole(self, losses: Tensor, logits: Tensor, y: Tensor) -> Tensor:
         """Return the criterion of the batch, shape (), without a graph; `losses` as above."""
@@ -57,15 +60,23 @@ class CrossEntropyRows:
         weight = self.criterion.weight
         return F.cross_entropy(logits.detach(), y, weight=weight, reduction="none")
 
-    def logit_grad(self, logits: Tensor, y: Tensor) -> Tensor:
+    def logit_grad(self, logits: Tensor, y: Tensor, *, cap: float = PROBABILITY_CAP) -> Tensor:
         """Return the capped logit gradient."""
-        grad = logit_gradient(logits.detach(), y)
+        grad = logit_gradient(logits.detach(), y, cap=cap)
         weight = self.criterion.weight
         if weight is not None:
             grad = grad * weight[y].unsqueeze(1)
         if self.criterion.reduction == "sum":
             return grad * len(y)
         return grad if weight is None else grad / weight[y].mean()
+
+    def scale(self, logits: Tensor, y: Tensor) -> Tensor | None:
+        """Return the weights of the classes, and what the reduction makes of them."""
+        weight = self.criterion.weight
+        if self.criterion.reduction == "sum":
+            each = logits.new_ones(len(y)) if weight is None else weight[y]
+            return each * len(y)
+        return None if weight is None else weight[y] / weight[y].mean()
 
     def whole(self, losses: Tensor, logits: Tensor, y: Tensor) -> Tensor:
         """Return the criterion of the batch."""
@@ -96,13 +107,18 @@ class AnyRows:
         with torch.no_grad():
             return self.each(logits.detach(), y)
 
-    def logit_grad(self, logits: Tensor, y: Tensor) -> Tensor:
+    def logit_grad(self, logits: Tensor, y: Tensor, *, cap: float = PROBABILITY_CAP) -> Tensor:
         """Return the logit gradient, its target entry kept away from zero."""
         free = logits.detach().requires_grad_()
         with torch.enable_grad():
             (grad,) = torch.autograd.grad(self.criterion(free, y), free)
         grad, target = grad * len(y), y.unsqueeze(1)
-        return grad.scatter(1, target, grad.gather(1, target).clamp(max=PROBABILITY_CAP - 1))
+        return grad.scatter(1, target, grad.gather(1, target).clamp(max=cap - 1))
+
+    def scale(self, logits: Tensor, y: Tensor) -> Tensor:
+        """Return the ratio of the gradients' sizes."""
+        plain = logit_gradient(logits.detach(), y)
+        return self.logit_grad(logits, y).abs().sum(dim=1) / plain.abs().sum(dim=1)
 
     def whole(self, losses: Tensor, logits: Tensor, y: Tensor) -> Tensor:
         """Return the criterion of the batch."""
@@ -121,9 +137,13 @@ class UnknownRows:
         """Return NaN for each row."""
         return logits.new_full((len(y),), torch.nan)
 
-    def logit_grad(self, logits: Tensor, y: Tensor) -> Tensor:
+    def logit_grad(self, logits: Tensor, y: Tensor, *, cap: float = PROBABILITY_CAP) -> Tensor:
         """Return NaN for each entry."""
         return torch.full_like(logits, torch.nan)
+
+    def scale(self, logits: Tensor, y: Tensor) -> Tensor:
+        """Return NaN for each row."""
+        return self.losses(logits, y)
 
     def whole(self, losses: Tensor, logits: Tensor, y: Tensor) -> Tensor:
         """Return NaN."""

@@ -80,7 +80,7 @@ def test_later_versions_load_and_fill_in_what_is_new(here, keep, monkeypatch):
     del state["meta_every"], state["warm_start"]
     monkeypatch.setattr("skgdw._version.__version__", here)
     again = loaded_from(state)
-    assert (again.meta_every, again.warm_start, again.meta_lr) == (1, False, 0.5)
+    assert (again.meta_every, again.warm_start, again.meta_lr) == (None, False, 0.5)
     assert again.get_params().keys() == net.get_params().keys()
     assert np.array_equal(keep(again).predict_proba(X), net.predict_proba(X))
 

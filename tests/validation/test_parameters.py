@@ -32,10 +32,14 @@ BAD_PARAMETERS = {
     "meta_lr": ([-0.1, np.nan, np.inf, "0.1", None, True], "`meta_lr` must be a number >= 0; got "),
     "weight_clip": ([0, -1, np.nan, "x", None], "`weight_clip` must be a number > 0; got "),
     "min_gradient_share": (
-        [-0.1, 1.5, np.nan, "x", None, True],
-        "`min_gradient_share` must be a number in [0, 1]; got ",
+        [-0.1, 1.5, np.nan, "x", True],
+        "`min_gradient_share` must be a number in [0, 1], or None; got ",
     ),
-    "meta_every": ([0, -1, 1.5, "2", None, True], "`meta_every` must be an integer >= 1; got "),
+    "meta_every": ([0, -1, 1.5, "2", True], "`meta_every` must be an integer >= 1, or None; got "),
+    "meta_weight": (
+        [-0.1, np.inf, "1", True],
+        "`meta_weight` must be a number >= 0, or None; got ",
+    ),
     "lookahead_lr": (
         [0, -1, np.inf, "auto", True],
         "`lookahead_lr` must be a number > 0, or None; got ",

@@ -20,9 +20,10 @@ from skgdw import GDWClassifier
 from skgdw.callbacks import Resume
 from skgdw.corruption import LabelNoise
 from skgdw.exceptions import MetaClassWarning
-from skgdw.functional import belief_of, transition_of
+from skgdw.functional import TransitionEstimate, belief_of, pool_transition, transition_of
 from skgdw.modules import WeightNet
 from skgdw.weighting import ClassPairWeighting, Evidence
+from skgdw.weighting._mean_predictions import drawn_rows
 from skgdw.weighting._row_loss import make_row_loss
 from training_cases import LR, SEED, start
 
@@ -162,6 +163,68 @@ def test_what_a_criterion_does_to_a_row_is_done_to_its_pull(criterion):
         assert torch.equal(factor, torch.ones_like(factor))
 
 
+def test_the_bound_is_the_likelihood_of_the_label_to_a_power():
+    """Of the best likelihood that the label could have; none where q is zero."""
+    weighting, evidence = made(), drawn()
+    free = asked(weighting, evidence)
+    weighting.exponent.fill_(1.5)
+    bounded = asked(weighting, evidence)
+    likelihood = weighting.posterior(evidence).log_likelihood.exp()
+    best = weighting.belief.exp().amax(dim=1)[evidence.y]
+    expected = free.grad * ((likelihood / best) ** 1.5).unsqueeze(1)
+    assert_close(bounded.grad, expected, 1e-10)
+    assert bounded.grad.abs().sum() < 0.9 * free.grad.abs().sum()
+
+
+@pytest.mark.parametrize(("right", "up"), [(0.1, True), (0.99, False)])
+def test_the_exponent_follows_how_many_labels_seem_right(right, up):
+    weighting, evidence = made(meta_lr=0.05), drawn()
+    weighting.exponent.fill_(1.0)
+    weighting.right_share.fill_(right)
+    seem = (
+        weighting.posterior(evidence).posterior.gather(1, evidence.y.unsqueeze(1)).mean().detach()
+    )
+    weighting.remember(evidence, asked(weighting, evidence))
+    expected = 1 + 20 * 0.05 * (float(seem) - right - 0.02)
+    assert float(weighting.exponent) == pytest.approx(max(expected, 0))
+    assert (expected > 1) is up
+    for _ in range(50):
+        weighting.remember(evidence, asked(weighting, evidence))
+    assert float(weighting.exponent) == (4 if up else 0)
+
+
+def test_what_was_worked_out_for_a_batch_is_not_taken_for_another():
+    weighting, one, other = made(), drawn(seed=1), drawn(seed=2)
+    first = weighting(one)
+    pull = weighting.pull(other, weighting(other))
+    assert_close(weighting.pull(one, first).grad, asked(weighting, one).grad, 1e-15)
+    assert_close(pull.grad, asked(weighting, other).grad, 1e-15)
+
+
+# --- the warm-up ---------------------------------------------------------------------------------
+
+
+def test_the_warm_up_leaves_the_same_rows_aside_and_knows_the_frequencies():
+    weighting = made(hold_out=0.25)
+    weighting.start(1000, 3)
+    rows = torch.arange(40)
+    evidence = Evidence(drawn(40).logits, torch.tensor([0, 0, 0, 1] * 10), rows=rows)
+    sent = weighting.warm_up_pull(evidence)
+    aside = drawn_rows(rows, 0.25)
+    assert 0 < aside.sum() < 20
+    assert not sent[aside].any()
+    frequencies = torch.tensor([31.0, 11.0, 1.0]).double().log()
+    plain = torch.softmax(evidence.logits + frequencies, dim=1) - F.one_hot(evidence.y, 3)
+    assert_close(sent[~aside], plain[~aside] * 40 / int((~aside).sum()), 1e-10)
+
+
+def test_without_row_numbers_or_a_share_nothing_is_left_aside():
+    evidence = drawn()
+    for weighting in (made(), made(hold_out=0.0)):
+        weighting.start(8, 3)
+        assert (weighting.warm_up_pull(evidence).abs().sum(dim=1) > 0).all()
+
+
 # --- learning by the meta loss -------------------------------------------------------------------
 
 
@@ -247,7 +310,9 @@ def test_sums_of_posteriors_are_those_of_a_recount():
     before, prior = transition_of(weighting.belief.detach()), weighting.prior.clone()
     weighting.on_epoch_end(Surveyed([], []))
     counted = expected / expected.sum(dim=1, keepdim=True)
-    assert_close(weighting.transition_matrix(), 0.7 * before + 0.3 * counted, 1e-10)
+    shares = 0.7 * prior + 0.3 * expected.sum(dim=1) / 21
+    blended = TransitionEstimate(0.7 * before + 0.3 * counted, shares)
+    assert_close(weighting.transition_matrix(), pool_transition(blended, 21).matrix, 1e-10)
     assert_close(weighting.class_prior(), 0.7 * prior + 0.3 * expected.sum(dim=1) / 21, 1e-10)
     assert not weighting.posterior_sums.any()
 
@@ -275,8 +340,11 @@ def test_the_first_beliefs_are_taken_from_mean_predictions():
     weighting = made()
     weighting.on_warm_up_end(Surveyed(training, meta))
     expected = torch.tensor([[3 / 5, 2 / 5, 0], [0, 1, 0], [0, 0, 1]])
-    assert_close(weighting.transition_matrix(), expected, 2e-3)
-    assert_close(weighting.class_prior(), torch.tensor([5 / 9, 3 / 9, 1 / 9]), 2e-3)
+    prior = torch.tensor([5 / 9, 3 / 9, 1 / 9])
+    pooled = pool_transition(TransitionEstimate(expected, prior), 9)
+    assert_close(weighting.transition_matrix(), pooled.matrix, 2e-3)
+    assert_close(weighting.class_prior(), prior, 2e-3)
+    assert float(weighting.right_share) == pytest.approx(7 / 9, abs=5e-3)
 
 
 def test_without_any_class_told_beliefs_begin_with_the_first_fit():
@@ -290,6 +358,28 @@ def test_without_any_class_told_beliefs_begin_with_the_first_fit():
     asked(weighting, drawn(c=4, dtype=torch.float32)).grad[:, 0].sum().backward()
     optimizer.step()
     assert not torch.equal(weighting.belief, before)
+
+
+def step_of(net):
+    """Fit, and return the step that was taken."""
+    steps = []
+    seen = Callback()
+    seen.on_epoch_end = lambda net, **kwargs: steps.append(net._running.weighted_step)
+    net.set_params(callbacks=[("seen", seen)]).fit(*blobs())
+    return steps[0]
+
+
+def test_steps_are_what_was_measured_to_be_best():
+    weighting = made()
+    assert weighting.step_defaults(1000, 100) == (5, pytest.approx(0.8), 0.0)
+    assert weighting.step_defaults(1000, 1).meta_weight == 0.4
+    assert weighting.step_defaults(10, 1000).meta_weight == 2.0
+    for net in (quick(weighting="class_pair"), quick()):
+        step = step_of(net)
+        own = net.weighting_.step_defaults(len(blobs()[0]), len(blobs()[2]))
+        assert (step.meta_every, step.meta_weight, step.min_share) == own
+    step = step_of(quick(meta_every=3, meta_weight=0.0, min_gradient_share=0.5))
+    assert (step.meta_every, step.meta_weight, step.min_share) == (3, 0.0, 0.5)
 
 
 # --- refusals ------------------------------------------------------------------------------------
