@@ -210,9 +210,9 @@ def write_rst(path, scores, errors, ours, judge):
     title = "The bar"
     text += (
         f"{title}\n{'-' * len(title)}\n\n{ours.capitalize()} at most {BAR} points below the "
-        f"best other: held where the difference less its standard error is at least -{BAR}, missed "
-        "where the difference plus it is below, open in between and with a single seed. The best "
-        "other is picked after the fact, which favours it.\n\n"
+        f"best other that was run: held where the difference less its standard error is at least "
+        f"-{BAR}, missed where the difference plus it is below, open in between "
+        "and with a single seed. The best other is picked after the fact, which favours it.\n\n"
     )
     if checks:
         lines = [[c, best, str(d), str(d.n_seeds), v] for c, best, d, v in checks]
