@@ -13,10 +13,10 @@ SETUP_FILES := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-long docs bench clean FORCE
+.PHONY: help demo test test-long docs bench evidence-quick clean FORCE
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(VENV)/.demo-stamp ## Set up .venv and run examples/quickstart.py
 	$(BIN)/python examples/quickstart.py
@@ -37,6 +37,17 @@ bench: $(VENV)/.test-stamp ## Time steps, fits and memory beside plain skorch (s
 	$(BIN)/python -W ignore benchmarks/bench_step.py
 	$(BIN)/python -W ignore benchmarks/bench_fit.py
 	$(BIN)/python -W ignore benchmarks/bench_memory.py
+
+# With DATA=DIR, a folder with letter.npz and shuttle.npz, those two as well.
+QUICK_CELLS := digits/pair40 'digits (demo)/uniform40' $(if $(DATA),letter/pair40 shuttle/uniform40)
+EVIDENCE ?= evidence
+
+evidence-quick: $(VENV)/.test-stamp ## Compare the main methods on one noisy cell a data set (minutes)
+	mkdir -p $(EVIDENCE)
+	$(BIN)/python -W ignore benchmarks/bench_accuracy.py --cells $(QUICK_CELLS) --seeds 0 \
+		--methods plain "stopped early, fine-tuned" "GDW (paper)" "class pairs" \
+		--data "$(or $(DATA),.)" --out $(EVIDENCE)/quick.jsonl
+	$(BIN)/python benchmarks/accuracy_tables.py $(EVIDENCE)/quick.jsonl --folder $(EVIDENCE)
 
 clean: ## Remove .venv, caches and build products
 	rm -rf $(VENV) build dist docs/_build docs/auto_examples docs/generated
