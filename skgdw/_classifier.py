@@ -177,7 +177,7 @@ class GDWClassifier(WeightedNet):
         self,
         module: Any = "auto",
         *,
-        weighting: WeightingLike = "class",
+        weighting: WeightingLike = "class_pair",
         meta_lr: float = 0.1,
         weight_clip: float = 0.2,
         min_gradient_share: float | None = None,

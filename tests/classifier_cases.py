@@ -75,8 +75,9 @@ class DropoutNet(Net):
 
 
 def quick(module: Any = Net, **params: Any) -> GDWClassifier:
-    """Return a seeded, silent classifier that trains for one epoch."""
-    return GDWClassifier(module, **{"max_epochs": 1, "verbose": 0, "random_state": 0, **params})
+    """Return a seeded, silent classifier that trains for one epoch by the paper's algorithm."""
+    given = {"weighting": "class", "max_epochs": 1, "verbose": 0, "random_state": 0, **params}
+    return GDWClassifier(module, **given)
 
 
 def weights(net: GDWClassifier) -> np.ndarray:

@@ -187,7 +187,7 @@ def test_modes_are_left_alone():
 # --- parameters -----------------------------------------------------------------------------------
 
 OWN = {
-    "weighting": "class",
+    "weighting": "class_pair",
     "meta_lr": 0.1,
     "weight_clip": 0.2,
     "meta_every": None,

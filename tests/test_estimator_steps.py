@@ -43,6 +43,7 @@ class StartFrom(Callback):
 def classifier(module, **kwargs):
     """Make a classifier that takes the rows in order, at a constant rate, for one epoch."""
     settings = {
+        "weighting": "class",
         "batch_size": 12,
         "iterator_meta__batch_size": 8,
         "iterator_train__shuffle": False,

@@ -83,11 +83,12 @@ def make_plan(
 
 
 def warm_up_steps(share: float, loader: Iterable[object], epochs: int) -> int:
-    """Return the steps of a warm-up over a share of all epochs."""
+    """Return the steps of a warm-up over a share of all epochs: at least one, but not the last."""
     if not isinstance(loader, Sized):
         raise TypeError(
             "`iterator_train` must have a length where the weighting has a `warm_up`, which is a "
             f"share of all steps; got {type(loader).__name__}. Give it a `__len__`, or set "
             "`warm_up = 0` on the weighting."
         )
-    return max(round(share * len(loader) * epochs), 1)
+    n_steps = len(loader) * epochs
+    return max(min(max(round(share * n_steps), 1), n_steps - 1), 0)

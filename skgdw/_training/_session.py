@@ -190,7 +190,8 @@ class Session:
         if stage is not None and stage.is_weighted and share and not self.parts.weighting.is_warm:
             if not self._warm_up_left:
                 self._warm_up_left = warm_up_steps(share, loader, stage.epochs)
-            self._weighted, self._update = self._update, self._warming_update
+            if self._warm_up_left:
+                self._weighted, self._update = self._update, self._warming_update
         if self._saved is not None:
             self.epochs.load_state_dict(self._saved["train"])
             self._saved = None

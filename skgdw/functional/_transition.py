@@ -96,7 +96,8 @@ def deconvolve_transition(
     >>> found.prior
     tensor([0.4000, 0.6000])
     """
-    means, targets = meta_means.double(), given_means.double()
+    # A network that has diverged tells nothing: its means count as none.
+    means, targets = (means.double().nan_to_num(0, 0, 0) for means in (meta_means, given_means))
     identity = torch.eye(len(means), dtype=torch.float64, device=means.device)
     known = means.sum(dim=1, keepdim=True) > 0
     # Standing for itself a missing class explains its own label, and may explain no other.
@@ -115,7 +116,7 @@ def _without_bias(mixture: Tensor, gram: Tensor, target: Tensor, counts: Tensor)
     """Scale the shares of wrong labels to what they are, on average, where any sign is allowed."""
     identity = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
     # Pseudo-inverse: classes that the network does not tell apart at all share what is theirs.
-    free = target @ torch.linalg.pinv(gram, hermitian=True)
+    free = target @ torch.linalg.pinv(gram)
     wrong = ((1 - mixture.diagonal()) * counts).sum()
     wrong_if_free = ((1 - free.diagonal()) * counts).sum()
     scale = torch.where(wrong > 0, wrong_if_free / wrong, 1.0).clamp(0, 1)

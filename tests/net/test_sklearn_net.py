@@ -89,7 +89,7 @@ def test_tables_with_large_offsets():
     generator = np.random.RandomState(0)
     y = np.arange(300) % 2
     X = np.c_[1.7e9 + 20 * y + generator.randn(300), np.ones(300)]
-    net = GDWClassifier(max_epochs=30, batch_size=32, random_state=0, verbose=0)
+    net = GDWClassifier(weighting="class", max_epochs=30, batch_size=32, random_state=0, verbose=0)
     net.fit(X[:240], y[:240], X[240:], y[240:])
     assert net.score(X, y) > 0.95
     assert net.module_.layers[0].weight.dtype is torch.float32
