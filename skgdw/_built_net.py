@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from skorch.callbacks import EpochTimer, LRScheduler, PassthroughScoring, PrintLog
 from skorch.callbacks.scoring import EpochScoring
 from torch import Tensor
@@ -15,6 +16,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from skgdw._intake._check_fit import TrainingData
 from skgdw._net._auto_module import make_auto_module, shape_of_rows
+from skgdw._net._class_prior import at_class_prior
 from skgdw._net._optimizers import make_optimizer
 from skgdw._net._sklearn_net import SklearnNet
 from skgdw._training._random import RandomStream
@@ -23,6 +25,7 @@ from skgdw._training.speed._switch import speed_in_use
 from skgdw._training.trial._probe import eager
 from skgdw._validation import check_auto_module, check_reduction
 from skgdw.modules import MLP
+from skgdw.weighting import Weighting
 from skgdw.weighting._registry import make_weighting, weighting_class
 
 # SGD's settings: the paper's for image networks. Under them an MLP hardly learns classes of a few
@@ -125,6 +128,29 @@ class BuiltNet(SklearnNet):
         if hasattr(self, "weight_net_") and not hasattr(self, "weighting_"):
             with self._current_init_context("module"):
                 self._initialize_weighting()
+
+    # What the weighting has found out.
+
+    @property
+    def transition_matrix_(self) -> NDArray[Any] | None:
+        """How labels come of true classes, which stand in the rows; shape (c, c)."""
+        weighting: Weighting = self.weighting_
+        return weighting.transition_matrix()
+
+    @property
+    def class_prior_(self) -> NDArray[Any] | None:
+        """Share of each true class among the training rows; shape (c,)."""
+        weighting: Weighting = self.weighting_
+        return weighting.class_prior()
+
+    @property
+    def noise_rate_(self) -> float | None:
+        """Share of wrong labels among the training rows."""
+        matrix, prior = self.transition_matrix_, self.class_prior_
+        return None if matrix is None or prior is None else float(1 - prior @ matrix.diagonal())
+
+    def _for_the_world(self, probability: NDArray[Any]) -> NDArray[Any]:
+        return at_class_prior(probability, self.class_prior, self.class_prior_)
 
     def initialize_criterion(self) -> BuiltNet:
         """Build ``criterion_``, a copy where an instance is given."""

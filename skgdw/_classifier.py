@@ -20,9 +20,10 @@ from skgdw.weighting._registry import WeightingLike
 class GDWClassifier(WeightedNet):
     """A torch network that learns from noisy, imbalanced labels with a small clean meta set.
 
-    Generalized Data Weighting (GDW): at every step a batch of trusted, balanced rows teaches how
-    much each class's gradient of each training row should count. Wrong labels and overfull classes
-    lose weight, and what a row says of the other classes stays in use.
+    Generalized Data Weighting (GDW): trusted, balanced rows teach, as training goes on, how much
+    each class's gradient of each training row should count. The weights of the paper let wrong
+    labels and overfull classes lose weight; class pairs, the default, tie the weights by given and
+    true class, so that they may turn negative and correct a wrong label.
 
     skorch's parameters, prefixes and callbacks keep their meaning, but for the defaults below.
 
@@ -32,15 +33,16 @@ class GDWClassifier(WeightedNet):
         Network that returns logits of shape (n, n_classes). "auto" takes an MLP for tables, a small
         residual net for images of at most 16 pixels a side and ResNet-32 above; all of them
         standardise their inputs. An instance is copied, so that every ``fit`` starts afresh.
-    weighting : str, Weighting class or instance, default="class"
-        "class": a weight for each class of each row (GDW); "instance": one for each row, stepped
-        against its gradient; "network": one for each row out of the weighting net (MW-Net);
-        "class_pair": labels corrected by a belief for each pair of classes (experimental);
-        "uniform": plain training, which checks a given meta set and leaves it
-        unused. Or one of your own, see `skgdw.weighting.Weighting`. ``weighting__*`` are arguments.
+    weighting : str, Weighting class or instance, default="class_pair"
+        "class_pair": weights tied by given and true class, which correct labels; "class": a weight
+        for each class of each row (the paper's GDW); "instance": one for each row, stepped against
+        its gradient; "network": one for each row out of the weighting net (MW-Net); "uniform":
+        plain training, which checks a given meta set and leaves it unused. Or one of your own, see
+        `skgdw.weighting.Weighting`. ``weighting__*`` are arguments.
     meta_lr : float, default=0.1
-        Step of a weight whose meta gradient is of mean size in its batch, >= 0. The paper's outer
-        rate is ``meta_lr`` times batch size times number of classes.
+        How fast the meta set teaches, >= 0. For class pairs the rate of beliefs and of the bound;
+        else the step of a weight whose meta gradient is of mean size in its batch: the paper's
+        outer rate is ``meta_lr`` times batch size times number of classes.
     weight_clip : float, default=0.2
         Largest change of one weight in a step, > 0.
     min_gradient_share : float or None, default=None
@@ -78,6 +80,11 @@ class GDWClassifier(WeightedNet):
         Whether to keep the best epoch and fine-tune it on the meta set, for 30 epochs at a rate
         that cross-validation within the meta set chooses. With ``weighting="uniform"`` this is the
         careful baseline to beat.
+    class_prior : {"meta", "train"} or array-like of shape (n_classes,), default="meta"
+        Which world `predict_proba` is for; may be set after ``fit``. "meta": all classes are
+        equally frequent, as in a balanced meta set. "train": as frequent as the true classes of the
+        training rows, see ``class_prior_``. Or the share of each class. Under other weightings the
+        logits keep the frequencies of training: they take "meta", which leaves them as they are.
     weight_net : torch module or its class, default=WeightNet
         Maps losses (n,) to weights (n,) in (0, 1). ``weight_net__hidden=100``.
     weight_net_optimizer : torch optimizer class, default=torch.optim.Adam
@@ -119,6 +126,12 @@ class GDWClassifier(WeightedNet):
         Column names, where X is a DataFrame with strings for names.
     module_, weight_net_, weighting_ : torch.nn.Module
         The trained network, weighting net and weighting.
+    transition_matrix_ : ndarray of shape (n_classes, n_classes) or None
+        How labels came of true classes, which stand in the rows; None where it is not estimated.
+    class_prior_ : ndarray of shape (n_classes,) or None
+        Share of each true class among the training rows.
+    noise_rate_ : float or None
+        Share of wrong labels among the training rows.
     meta_gradient_ : str or None
         How J g was computed; None in plain training.
     row_ledger_ : dict of str to ndarray of shape (n_rows,)
@@ -190,6 +203,7 @@ class GDWClassifier(WeightedNet):
         balance_meta: bool = True,
         keep_best: bool = False,
         fine_tune: bool = False,
+        class_prior: Any = "meta",
         weight_net: Any = WeightNet,
         weight_net_optimizer: Any = torch.optim.Adam,
         iterator_meta: Any = DataLoader,
@@ -217,6 +231,7 @@ class GDWClassifier(WeightedNet):
         self.balance_meta = balance_meta
         self.keep_best = keep_best
         self.fine_tune = fine_tune
+        self.class_prior = class_prior
         self.weight_net = weight_net
         self.weight_net_optimizer = weight_net_optimizer
         self.iterator_meta = iterator_meta

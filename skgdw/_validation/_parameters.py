@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 
+from skgdw._validation._class_prior import class_prior_fault
 from skgdw._validation._names import argument_faults
 from skgdw._validation._parts import part_faults
 from skgdw._validation._weighting import weighting_fault
@@ -103,6 +104,8 @@ def check_parameters(estimator: BaseEstimator, choices: Mapping[str, Collection[
     weighting, device = weighting_fault(estimator.weighting), _device_fault(estimator.device)
     faults = [fault for fault in (weighting, *faults, device) if fault is not None]
     faults += part_faults(estimator)
+    if prior := class_prior_fault(given["class_prior"]):
+        faults.append(prior)
     faults += argument_faults(estimator)
     if faults:
         raise ValueError(" ".join(faults))

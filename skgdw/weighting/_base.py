@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from skgdw.functional import PullGradient, zero_mean
@@ -220,3 +221,23 @@ class Weighting(nn.Module):
 
     def on_epoch_end(self, survey: Survey) -> None:
         """Hear that an epoch has ended."""
+
+    def transition_matrix(self) -> NDArray[Any] | None:
+        """Return how labels come of true classes, which stand in the rows, shape (c, c).
+
+        Returns
+        -------
+        ndarray or None
+            By default None: it is not estimated.
+        """
+        return None
+
+    def class_prior(self) -> NDArray[Any] | None:
+        """Return the share of each true class among the training rows, shape (c,).
+
+        Returns
+        -------
+        ndarray or None
+            By default None: it is not estimated, and is left in the logits.
+        """
+        return None

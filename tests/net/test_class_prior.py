@@ -1,0 +1,60 @@
+"""Predictions for classes as frequent as they are somewhere."""
+
+import numpy as np
+import pytest
+
+from classifier_cases import blobs, quick
+from skgdw._net._class_prior import at_class_prior
+
+P = np.array([[0.2, 0.8], [0.5, 0.5], [1.0, 0.0]], dtype=np.float32)
+
+
+def test_probabilities_follow_bayes():
+    found = at_class_prior(P, [3, 1], None)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, [[0.6 / 1.4, 0.8 / 1.4], [0.75, 0.25], [1, 0]], rtol=1e-6)
+    assert at_class_prior(P, "meta", None) is P
+    np.testing.assert_array_equal(at_class_prior(P, "train", np.array([3, 1])), found)
+
+
+def test_certainty_of_a_class_that_is_not_there_stays():
+    assert at_class_prior(P, "train", np.array([0.0, 1.0]))[2].tolist() == [1, 0]
+
+
+def test_the_world_can_be_chosen_after_fit():
+    X, y, *meta = blobs()
+    few = np.flatnonzero((y != 2) | (np.arange(len(y)) % 12 == 2))
+    net = quick(weighting="class_pair", max_epochs=20).fit(X[few], y[few], *meta)
+    balanced = net.predict_proba(X)
+    assert net.class_prior_[2] < 0.2
+    net.set_params(class_prior="train")
+    as_trained = net.predict_proba(X)
+    expected = balanced * net.class_prior_
+    np.testing.assert_allclose(
+        as_trained, expected / expected.sum(axis=1, keepdims=True), rtol=1e-4
+    )
+    assert as_trained[:, 2].mean() < balanced[:, 2].mean()
+    net.set_params(class_prior=[0.01, 0.01, 0.98])
+    assert net.predict_proba(X)[:, 2].mean() > balanced[:, 2].mean()
+
+
+def test_what_is_found_out_of_the_labels():
+    """Two fifths of class 0 are called 1."""
+    X, y, *meta = blobs(600, 60)
+    given = np.where((y == 0) & (np.arange(600) % 5 < 2), 1, y)
+    net = quick(weighting="class_pair", max_epochs=20, batch_size=32).fit(X, given, *meta)
+    assert net.transition_matrix_.shape == (3, 3)
+    np.testing.assert_allclose(net.transition_matrix_.sum(axis=1), 1, rtol=1e-4)
+    assert net.transition_matrix_[0, 1] == pytest.approx(0.4, abs=0.1)
+    assert net.noise_rate_ == pytest.approx(float((given != y).mean()), abs=0.05)
+    np.testing.assert_allclose(net.class_prior_, np.full(3, 1 / 3), atol=0.05)
+
+
+def test_other_weightings_know_nothing_of_it():
+    net = quick().fit(*blobs())
+    assert net.transition_matrix_ is net.class_prior_ is net.noise_rate_ is None
+    with pytest.raises(ValueError, match="does not estimate"):
+        net.set_params(class_prior="train").predict(blobs().X)
+    with pytest.raises(ValueError, match="`class_prior` must be"):
+        quick(class_prior="balanced").fit(*blobs())
+    assert not hasattr(quick(), "transition_matrix_")
