@@ -22,6 +22,7 @@ from skgdw._training._schedule import FitSchedule
 from skgdw._training.speed._switch import speed_in_use
 from skgdw._training.trial._probe import eager
 from skgdw._validation import check_auto_module, check_reduction
+from skgdw._validation._weighting import weighting_fault
 from skgdw.modules import MLP
 from skgdw.weighting._registry import make_weighting, weighting_class
 
@@ -50,6 +51,14 @@ class BuiltNet(SklearnNet):
 
     def _prefixes(self) -> set[str]:
         return super()._prefixes() | {"weighting", "weight_net", "weight_net_optimizer"}
+
+    @property
+    def returns_logits(self) -> bool:
+        """Whether the module's output is taken for logits: weightings take nothing else."""
+        if super().returns_logits:
+            return True
+        is_known = weighting_fault(self.weighting) is None  # it may be asked for before `fit` is
+        return is_known and weighting_class(self.weighting).uses_meta
 
     @property
     def _default_callbacks(self) -> list[tuple[str, Any]]:

@@ -116,6 +116,8 @@ class GDWClassifier(WeightedNet):
         Columns, or channels, of X.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Column names, where X is a DataFrame with strings for names.
+    n_iter_ : int
+        Epochs that were trained, in all stages.
     module_, weight_net_, weighting_ : torch.nn.Module
         The trained network, weighting net and weighting.
     meta_gradient_ : str or None
