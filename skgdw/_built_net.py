@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from skgdw._intake._check_fit import TrainingData
 from skgdw._net._auto_module import make_auto_module, shape_of_rows
-from skgdw._net._class_prior import at_class_prior
+from skgdw._net._class_prior import class_shares
 from skgdw._net._optimizers import make_optimizer
 from skgdw._net._sklearn_net import SklearnNet
 from skgdw._training._random import RandomStream
@@ -24,6 +24,7 @@ from skgdw._training._schedule import FitSchedule
 from skgdw._training.speed._switch import speed_in_use
 from skgdw._training.trial._probe import eager
 from skgdw._validation import check_auto_module, check_reduction
+from skgdw._validation._weighting import weighting_fault
 from skgdw.modules import MLP
 from skgdw.weighting import Weighting
 from skgdw.weighting._registry import make_weighting, weighting_class
@@ -53,6 +54,14 @@ class BuiltNet(SklearnNet):
 
     def _prefixes(self) -> set[str]:
         return super()._prefixes() | {"weighting", "weight_net", "weight_net_optimizer"}
+
+    @property
+    def returns_logits(self) -> bool:
+        """Whether the module's output is taken for logits: weightings take nothing else."""
+        if super().returns_logits:
+            return True
+        is_known = weighting_fault(self.weighting) is None  # it may be asked for before `fit` is
+        return is_known and weighting_class(self.weighting).uses_meta
 
     @property
     def _default_callbacks(self) -> list[tuple[str, Any]]:
@@ -149,8 +158,8 @@ class BuiltNet(SklearnNet):
         matrix, prior = self.transition_matrix_, self.class_prior_
         return None if matrix is None or prior is None else float(1 - prior @ matrix.diagonal())
 
-    def _for_the_world(self, probability: NDArray[Any]) -> NDArray[Any]:
-        return at_class_prior(probability, self.class_prior, self.class_prior_)
+    def _class_shares(self, n_classes: int) -> NDArray[Any] | None:
+        return class_shares(self.class_prior, n_classes, self.class_prior_)
 
     def initialize_criterion(self) -> BuiltNet:
         """Build ``criterion_``, a copy where an instance is given."""

@@ -46,16 +46,13 @@ class GDWClassifier(WeightedNet):
     weight_clip : float, default=0.2
         Largest change of one weight in a step, > 0.
     min_gradient_share : float or None, default=None
-        Least share of a batch's gradient that the weights may leave, in [0, 1]. Below it the batch
-        is scaled up as a whole, so that weights that all turn small do not end the training. None
-        leaves it to the weighting: 0 for class pairs, else 0.1. 0 is the paper's algorithm.
+        Least share of a batch's gradient that the weights may leave, in [0, 1]; below it the batch
+        is scaled up as a whole. None: 0, the paper's algorithm, for class pairs, else 0.1.
     meta_every : int or None, default=None
-        Steps from one meta batch to the next, >= 1; between them the weighting alone gives the
-        weights. None leaves it to the weighting: 5 for class pairs, else 1.
+        Steps from one meta batch to the next, >= 1. None: 5 for class pairs, else 1.
     meta_weight : float or None, default=None
-        Weight of the meta gradient in the step of the network itself, >= 0. None leaves it to the
-        weighting: class pairs take 8 m / n for m meta and n training rows, within [0.4, 2]; else it
-        is 0, the paper's algorithm.
+        Weight of the meta gradient in the step of the network itself, >= 0. None: for class pairs
+        8 m / n for m meta and n training rows, within [0.4, 2]; else 0, the paper's algorithm.
     lookahead_lr : float or None, default=None
         Rate of the look-ahead, > 0. None follows the learning rates of ``optimizer=SGD``; other
         optimizers, whose rate is no step length, get 0.05.
@@ -124,6 +121,8 @@ class GDWClassifier(WeightedNet):
         Columns, or channels, of X.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Column names, where X is a DataFrame with strings for names.
+    n_iter_ : int
+        Epochs that were trained, in all stages.
     module_, weight_net_, weighting_ : torch.nn.Module
         The trained network, weighting net and weighting.
     transition_matrix_ : ndarray of shape (n_classes, n_classes) or None

@@ -9,31 +9,43 @@ from numpy.typing import NDArray
 
 from skgdw._validation import check_class_prior
 
+# A class that is not there at all is not ruled out: the network may be certain of it.
+_LEAST_SHARE = 1e-6
 
-def at_class_prior(
-    probability: NDArray[Any], class_prior: Any, estimated: NDArray[Any] | None
-) -> NDArray[Any]:
-    """Return probabilities for classes as frequent as that.
+
+def class_shares(
+    class_prior: Any, n_classes: int, estimated: NDArray[Any] | None
+) -> NDArray[Any] | None:
+    """Return how frequent the classes are by the parameter ``class_prior``.
 
     Parameters
     ----------
-    probability : ndarray of shape (n, c)
-        For classes that are equally frequent.
     class_prior : {"meta", "train"} or array-like of shape (c,)
-        "meta" leaves them as they are.
+    n_classes : int
     estimated : ndarray of shape (c,) or None
         Shares of the true classes in training, where they are known.
 
     Returns
     -------
-    ndarray of shape (n, c)
-        Rows sum to one.
+    ndarray of shape (c,) or None
+        Sums to one; None for classes as frequent as the logits have them.
     """
-    check_class_prior(class_prior, probability.shape[1], estimated)
+    check_class_prior(class_prior, n_classes, estimated)
     if isinstance(class_prior, str) and class_prior == "meta":
+        return None
+    shares = np.asarray(estimated if isinstance(class_prior, str) else class_prior, dtype=float)
+    return shares / shares.sum()
+
+
+def log_shares(shares: NDArray[Any]) -> NDArray[Any]:
+    """Return what is added to balanced logits for classes of those shares."""
+    logarithms: NDArray[Any] = np.log(shares.clip(min=_LEAST_SHARE))
+    return logarithms
+
+
+def at_class_shares(probability: NDArray[Any], shares: NDArray[Any] | None) -> NDArray[Any]:
+    """Return balanced probabilities (n, c) for classes of those shares; None leaves them."""
+    if shares is None:
         return probability
-    shares = np.asarray(estimated if isinstance(class_prior, str) else class_prior)
-    weighed = probability * shares.astype(probability.dtype)
-    total = weighed.sum(axis=1, keepdims=True)
-    # A network may be certain of a class that is not there at all.
-    return np.where(total > 0, weighed / np.where(total > 0, total, 1), probability)
+    weighed = probability * shares.clip(min=_LEAST_SHARE).astype(probability.dtype)
+    return weighed / weighed.sum(axis=1, keepdims=True)

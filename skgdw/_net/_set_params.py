@@ -44,7 +44,8 @@ class SettableNet(NeuralNet):
     def get_params(self, deep: bool = True, **kwargs: object) -> dict[str, object]:
         """Return the parameters as they were given."""
         params = super().get_params(deep=deep, **kwargs)
-        params["device"] = vars(self)["device"]
+        if "device" in vars(self):  # not in a half-made object, which may be displayed as well
+            params["device"] = vars(self)["device"]
         return params
 
     # Setting.

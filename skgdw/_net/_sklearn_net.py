@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any, Self
 
 import numpy as np
+import torch
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
+from sklearn.utils.metaestimators import available_if
 from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback
 from skorch.callbacks.scoring import ScoringBase
 from skorch.history import History
 from torch import Tensor, nn
 
+from skgdw._net._class_prior import at_class_shares, log_shares
 from skgdw._net._datasets import FedNet
 from skgdw._net._pickle import SavingNet
 from skgdw._net._set_params import SettableNet
+from skgdw._net._signature import show_inherited
 from skgdw._rows import RowContainer, local_random_state
 from skgdw._validation import check_prediction, check_X, passes_through
 from skgdw._validation._outputs import first_output
@@ -51,6 +56,15 @@ def _overrides(kind: type[Callback], method_name: str) -> bool:
     return getattr(kind, method_name) is not getattr(Callback, method_name, None)
 
 
+def _returns_logits(net: SklearnNet) -> bool:
+    if net.returns_logits:
+        return True
+    raise AttributeError(
+        "`decision_function` is there where the module returns logits, as it does for "
+        f"criterion=torch.nn.CrossEntropyLoss; got {net.criterion!r}. Use `predict_proba`."
+    )
+
+
 def _portable(output: Any) -> Any:
     """Return an output that skorch can move, or else its logits: it knows tuples of tensors."""
     is_tuple = type(output) is tuple and all(isinstance(part, Tensor) for part in output)
@@ -69,6 +83,14 @@ class SklearnNet(SettableNet, SavingNet, FedNet, NeuralNetClassifier):
     virtual_params_ = _State()
 
     _speaks_codes = False
+
+    # scikit-learn's: parameters that differ from their defaults. It also knows it inside others.
+    __repr__ = BaseEstimator.__repr__
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        """Have the signature tell the parameters, and defaults, that `**kwargs` stands for."""
+        super().__init_subclass__(**kwargs)
+        show_inherited(cls)
 
     def initialize_history(self) -> Self:
         """Start a history of its own: the one before stays with who holds it."""
@@ -103,6 +125,14 @@ class SklearnNet(SettableNet, SavingNet, FedNet, NeuralNetClassifier):
             return self.classes_inferred_
         except AttributeError:
             raise AttributeError(f"{type(self).__name__} has no `classes_` before fit") from None
+
+    @property
+    def n_iter_(self) -> int:
+        """How many epochs ``module_`` was trained for: in all stages, and by all calls of fit."""
+        if not self.__sklearn_is_fitted__() or not hasattr(self, "history_"):
+            raise AttributeError(f"{type(self).__name__} has no `n_iter_` before fit")
+        # One that was cut off by an interrupt or an error has no count.
+        return sum("train_batch_count" in epoch for epoch in self.history_)
 
     def check_data(self, X: RowContainer, y: object = None) -> None:
         """Do nothing: ``fit`` has checked already."""
@@ -146,6 +176,34 @@ class SklearnNet(SettableNet, SavingNet, FedNet, NeuralNetClassifier):
         step: dict[str, Any] = super().validation_step(batch, **fit_params)
         return {**step, "y_pred": _portable(step["y_pred"])}
 
+    def _checked_rows(self, X: RowContainer) -> Any:
+        """Return rows to predict for, as the datasets take them."""
+        if not self.__sklearn_is_fitted__():
+            raise NotFittedError(
+                f"This {type(self).__name__} instance is not fitted yet. Call `fit` with training "
+                "rows before predicting; or, for a network out of `load_params`, name its labels "
+                "beforehand: `classes=[...]`."
+            )
+        check_prediction(self)
+        if isinstance(X, Mapping):
+            return dict(X)
+        if passes_through(X):
+            return X
+        return check_X(self, X, dtype=self._input_dtype(), reset=False)
+
+    @property
+    def returns_logits(self) -> bool:
+        """Whether the module's output is taken for logits, by cross-entropy for one."""
+        criterion = getattr(self, "criterion_", self.criterion)
+        criterion = getattr(criterion, "_orig_mod", criterion)  # what torch.compile wraps
+        kind = criterion if isinstance(criterion, type) else type(criterion)
+        return issubclass(kind, nn.CrossEntropyLoss)
+
+    def _get_predict_nonlinearity(self) -> Any:
+        if self.predict_nonlinearity == "auto" and self.returns_logits:
+            return partial(torch.softmax, dim=-1)
+        return super()._get_predict_nonlinearity()
+
     def predict_proba(self, X: RowContainer) -> np.ndarray:
         """Return class probabilities, for classes as frequent as ``class_prior`` says.
 
@@ -164,22 +222,12 @@ class SklearnNet(SettableNet, SavingNet, FedNet, NeuralNetClassifier):
         NotFittedError
             If ``fit`` has not been called.
         """
-        if not self.__sklearn_is_fitted__():
-            raise NotFittedError(
-                f"This {type(self).__name__} instance is not fitted yet. Call `fit` with training "
-                "rows before predicting; or, for a network out of `load_params`, name its labels "
-                "beforehand: `classes=[...]`."
-            )
-        check_prediction(self)
-        if isinstance(X, Mapping):
-            X = dict(X)
-        elif not passes_through(X):
-            X = check_X(self, X, dtype=self._input_dtype(), reset=False)
-        return self._for_the_world(super().predict_proba(X))
+        probability = super().predict_proba(self._checked_rows(X))
+        return at_class_shares(probability, self._class_shares(probability.shape[1]))
 
-    def _for_the_world(self, probability: np.ndarray) -> np.ndarray:
-        """Return probabilities (n, c) for the frequencies of classes that are asked for."""
-        return probability
+    def _class_shares(self, n_classes: int) -> np.ndarray | None:
+        """Return how frequent the classes are where predictions are for; None as in the logits."""
+        return None
 
     def predict(self, X: RowContainer) -> np.ndarray:
         """Return the most probable label of each row.
@@ -196,3 +244,61 @@ class SklearnNet(SettableNet, SavingNet, FedNet, NeuralNetClassifier):
         """
         probability = self.predict_proba(X)
         return self.classes_[probability.argmax(axis=1)]
+
+    def predict_log_proba(self, X: RowContainer) -> np.ndarray:
+        """Return the logarithms of class probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, channels, height, width)
+            Rows as given to ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Of ``predict_proba``, without its rounding to zero where the module returns logits.
+
+        Raises
+        ------
+        NotFittedError
+            If ``fit`` has not been called.
+        """
+        if not (self.returns_logits and self.predict_nonlinearity == "auto"):
+            with np.errstate(divide="ignore"):
+                return np.log(self.predict_proba(X))
+        logits = self._logits(X)
+        above = logits - logits.max(axis=1, keepdims=True)
+        log_proba: np.ndarray = above - np.log(np.exp(above).sum(axis=1, keepdims=True))
+        return log_proba
+
+    @available_if(_returns_logits)
+    def decision_function(self, X: RowContainer) -> np.ndarray:
+        """Return the logits; there is no such method where the module returns something else.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, channels, height, width)
+            Rows as given to ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes
+            One column for each entry of ``classes_``; of two classes how far the logit of the
+            second is above that of the first, so that ``classes_[1]`` is predicted above zero.
+
+        Raises
+        ------
+        NotFittedError
+            If ``fit`` has not been called.
+        """
+        logits = self._logits(X)
+        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
+
+    def _logits(self, X: RowContainer) -> np.ndarray:
+        batches = self.forward_iter(self._checked_rows(X), training=False)
+        # In float32, as numpy has no bfloat16; doubles stay.
+        parts = [first_output(batch).detach().cpu() for batch in batches]
+        logits = torch.cat(parts)
+        wide: np.ndarray = (logits if logits.dtype == torch.float64 else logits.float()).numpy()
+        shares = self._class_shares(wide.shape[1])
+        return wide if shares is None else wide + log_shares(shares).astype(wide.dtype)

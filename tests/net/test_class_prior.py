@@ -4,21 +4,27 @@ import numpy as np
 import pytest
 
 from classifier_cases import blobs, quick
-from skgdw._net._class_prior import at_class_prior
+from skgdw._net._class_prior import at_class_shares, class_shares, log_shares
 
 P = np.array([[0.2, 0.8], [0.5, 0.5], [1.0, 0.0]], dtype=np.float32)
 
 
 def test_probabilities_follow_bayes():
-    found = at_class_prior(P, [3, 1], None)
+    shares = class_shares([3, 1], 2, None)
+    found = at_class_shares(P, shares)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, [[0.6 / 1.4, 0.8 / 1.4], [0.75, 0.25], [1, 0]], rtol=1e-6)
-    assert at_class_prior(P, "meta", None) is P
-    np.testing.assert_array_equal(at_class_prior(P, "train", np.array([3, 1])), found)
+    assert at_class_shares(P, class_shares("meta", 2, None)) is P
+    np.testing.assert_array_equal(class_shares("train", 2, np.array([3, 1])), shares)
+    logits = np.array([[1.0, 2.0]])
+    moved = np.exp(logits + log_shares(shares))
+    balanced = np.exp(logits) / np.exp(logits).sum()
+    expected = at_class_shares(balanced, shares)
+    np.testing.assert_allclose(moved / moved.sum(), expected, rtol=1e-12)
 
 
 def test_certainty_of_a_class_that_is_not_there_stays():
-    assert at_class_prior(P, "train", np.array([0.0, 1.0]))[2].tolist() == [1, 0]
+    assert at_class_shares(P, np.array([0.0, 1.0]))[2].tolist() == [1, 0]
 
 
 def test_the_world_can_be_chosen_after_fit():
@@ -34,6 +40,9 @@ def test_the_world_can_be_chosen_after_fit():
         as_trained, expected / expected.sum(axis=1, keepdims=True), rtol=1e-4
     )
     assert as_trained[:, 2].mean() < balanced[:, 2].mean()
+    np.testing.assert_allclose(np.exp(net.predict_log_proba(X)), as_trained, rtol=1e-4)
+    z = np.exp(net.decision_function(X))
+    np.testing.assert_allclose(z / z.sum(axis=1, keepdims=True), as_trained, rtol=1e-4)
     net.set_params(class_prior=[0.01, 0.01, 0.98])
     assert net.predict_proba(X)[:, 2].mean() > balanced[:, 2].mean()
 
