@@ -33,9 +33,10 @@ PLAIN = "plain skorch"
 
 # Name, parameters of GDWClassifier, bar and aim as multiples of plain skorch.
 VARIANTS = [
-    ("class (default)", {}, 2.0, 1.5),
-    ("class, difference", {"meta_gradient": "difference"}, None, None),
-    ("class, fast", FAST, 1.0, 0.8),
+    ("class pairs (default)", {}, 1.6, 1.1),
+    ("class", {"weighting": "class"}, 2.0, 1.5),
+    ("class, difference", {"weighting": "class", "meta_gradient": "difference"}, None, None),
+    ("class, fast", {"weighting": "class", **FAST}, 1.0, 0.8),
     ("instance", {"weighting": "instance"}, None, None),
     ("network", {"weighting": "network"}, None, None),
     ("uniform", {"weighting": "uniform"}, 0.7, 0.5),

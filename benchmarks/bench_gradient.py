@@ -106,6 +106,7 @@ def main():
         compare = Compare(X_meta, y_meta)
         GDWClassifier(
             ResNet32,
+            weighting="class",
             module__n_classes=10,
             module__in_channels=1,
             lr=lr,

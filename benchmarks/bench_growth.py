@@ -59,6 +59,7 @@ def step_times(sizes, steps, *, weighted):
         classes = np.arange(sizes["classes"])
         net = GDWClassifier(
             MLP,
+            weighting="class",
             iterator_meta__batch_size=sizes["meta rows"],
             classes=classes,
             random_state=0,

@@ -21,9 +21,10 @@ from machine import describe
 # Name, parameters of GDWClassifier, bar and aim as multiples of a plain step.
 VARIANTS = [
     (PLAIN, {}, None, None),
-    ("class (default)", {}, 1.6, 1.2),
-    ("class, difference", {"meta_gradient": "difference"}, None, None),
-    ("class, unrolled", {"meta_gradient": "unrolled"}, None, None),
+    ("class pairs (default)", {"weighting__warm_up": 0.0}, 1.6, 1.2),
+    ("class", {"weighting": "class"}, 1.6, 1.2),
+    ("class, difference", {"weighting": "class", "meta_gradient": "difference"}, None, None),
+    ("class, unrolled", {"weighting": "class", "meta_gradient": "unrolled"}, None, None),
     ("uniform", {"weighting": "uniform"}, None, None),
 ]
 STEPS = 4

@@ -34,7 +34,7 @@ def run(seed, folder):
     X, y, X_clean, y_clean = split_meta(X, y, CLEAN_ROWS, random_state=seed)
     noise = LabelNoise(kind="pair", noise_rate=NOISE_RATE, random_state=seed)
     X, y = noise.fit_resample(X, y)
-    net = GDWClassifier(random_state=seed, verbose=0)
+    net = GDWClassifier(weighting="class", random_state=seed, verbose=0)
     meta = {"X_meta": (X_meta,), "y_meta": (y_meta,)}
     folds = StratifiedKFold(3, shuffle=True, random_state=seed)
     scoring = {"noisy": "accuracy", "trusted": trusted_scorer(X_clean, y_clean, "accuracy")}

@@ -25,20 +25,23 @@ from skgdw.modules import ResNet32
 
 BATCH = 100
 SGD = {"lr": 0.1, "optimizer__momentum": 0.9, "optimizer__weight_decay": 5e-4}
-PLAIN, DEFAULT, MANY = "plain skorch", "class (default)", "class, 1000 classes"
+PLAIN, DEFAULT, MANY = "plain skorch", "class", "class, 1000 classes"
+CLASS = {"weighting": "class"}
 
 # Name, parameters of GDWClassifier, bar and aim as multiples of a plain step.
 VARIANTS = [
-    (DEFAULT, {}, 3.2, 2.5),
-    ("class, forward", {"meta_gradient": "forward"}, 4.0, 3.3),
-    ("class, difference", {"meta_gradient": "difference"}, None, None),
-    ("class, unrolled", {"meta_gradient": "unrolled"}, None, None),
-    ("class, meta batch 50", {"iterator_meta__batch_size": 50}, None, None),
-    ("class, fast", FAST, 2.0, 1.3),
+    ("class pairs (default)", {"weighting__warm_up": 0.0}, 1.6, 1.35),
+    ("class pairs, every step", {"weighting__warm_up": 0.0, "meta_every": 1}, 3.2, None),
+    (DEFAULT, CLASS, 3.2, 2.5),
+    ("class, forward", {**CLASS, "meta_gradient": "forward"}, 4.0, 3.3),
+    ("class, difference", {**CLASS, "meta_gradient": "difference"}, None, None),
+    ("class, unrolled", {**CLASS, "meta_gradient": "unrolled"}, None, None),
+    ("class, meta batch 50", {**CLASS, "iterator_meta__batch_size": 50}, None, None),
+    ("class, fast", {**CLASS, **FAST}, 2.0, 1.3),
     ("instance", {"weighting": "instance"}, None, None),
     ("network", {"weighting": "network"}, None, None),
     ("uniform", {"weighting": "uniform"}, None, None),
-    (MANY, {"classes": 1000}, None, None),
+    (MANY, {**CLASS, "classes": 1000}, None, None),
 ]
 
 

@@ -129,7 +129,7 @@ def test_demo_cell_is_the_demo(scripts, folder, capsys):
     cells = scripts["accuracy_cells"]
     rows = cells.make_rows(cells.CELLS["digits (demo)/uniform40"], 0, "test", folder)
     demo = runpy.run_path(str(ROOT / "examples" / "quickstart.py"), run_name="demo")
-    train, meta, test, _ = demo["make_data"]()
+    train, meta, test, _ = demo["make_data"]("uniform")
     found = (rows.X, rows.y, rows.X_meta, rows.y_meta, rows.X_judged, rows.y_judged)
     for ours, theirs in zip(found, (*train, *meta, *test), strict=True):
         np.testing.assert_array_equal(ours, theirs)
