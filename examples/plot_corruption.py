@@ -38,7 +38,12 @@ spoilt = CorruptedClassifier(
 
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
-weightings = {"uniform": "plain training", "network": "MW-Net", "class": "GDW"}
+weightings = {
+    "uniform": "plain training",
+    "network": "MW-Net",
+    "class": "GDW (paper)",
+    "class_pair": "class pairs",
+}
 search = GridSearchCV(
     spoilt,
     {
@@ -59,9 +64,8 @@ import matplotlib.pyplot as plt
 results = search.cv_results_
 rates = results["param_corruption__noise__noise_rate"].data.astype(float)
 figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
-for (name, label), colour in zip(
-    weightings.items(), ["#999999", "#E69F00", "#0072B2"], strict=True
-):
+colours = ["#999999", "#E69F00", "#009E73", "#0072B2"]
+for (name, label), colour in zip(weightings.items(), colours, strict=True):
     rows = results["param_estimator__gdwclassifier__weighting"] == name
     mean, spread = results["mean_test_score"][rows], results["std_test_score"][rows]
     ax.errorbar(rates[rows], mean, spread, fmt="o-", color=colour, label=label, capsize=3)

@@ -2,9 +2,11 @@
 Searching the rate of the weights
 =================================
 
-``meta_lr`` says how far a weight moves in a step. The folds of a search are cut from noisy rows,
-so its scores are scores on noisy labels. `trusted_scorer <skgdw.model_selection.trusted_scorer>`
-scores the same candidates on rows that are known to be right.
+``meta_lr`` says how fast the meta set teaches; of the paper's weights, ``weighting="class"``, how
+far each moves in a step. Class pairs, the default, hardly mind it. The folds of a search are cut
+from noisy rows, so its scores are scores on noisy labels. `trusted_scorer
+<skgdw.model_selection.trusted_scorer>` scores the same candidates on rows that are known to be
+right.
 """
 
 # %%
@@ -32,7 +34,7 @@ from skgdw import GDWClassifier
 from skgdw.model_selection import trusted_scorer
 
 search = GridSearchCV(
-    GDWClassifier(max_epochs=10, random_state=0, verbose=0),
+    GDWClassifier(weighting="class", max_epochs=10, random_state=0, verbose=0),
     {"meta_lr": [0.003, 0.01, 0.03, 0.1, 0.3, 1.0]},
     scoring={"noisy": "accuracy", "trusted": trusted_scorer(X_clean, y_clean, "accuracy")},
     refit="trusted",

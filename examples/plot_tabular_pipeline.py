@@ -92,7 +92,7 @@ pipe.predict(test_rows[:5])
 
 plain = pipeline(weighting="uniform").fit(rows, noisy_labels)
 clean = pipeline(weighting="uniform").fit(rows, labels)
-for name, fitted in [("plain", plain), ("GDW", pipe), ("plain, right labels", clean)]:
+for name, fitted in [("plain", plain), ("class pairs", pipe), ("plain, right labels", clean)]:
     print(f"{name:20} {balanced_accuracy_score(test_labels, fitted.predict(test_rows)):.1%}")
 
 # %%
