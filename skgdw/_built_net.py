@@ -27,7 +27,7 @@ from skgdw._validation import check_auto_module, check_reduction
 from skgdw._validation._weighting import weighting_fault
 from skgdw.modules import MLP
 from skgdw.weighting import Weighting
-from skgdw.weighting._registry import make_weighting, weighting_class
+from skgdw.weighting._registry import make_weighting, take_over, weighting_class
 
 # SGD's settings: the paper's for image networks. Under them an MLP hardly learns classes of a few
 # rows among thousands, all the less as weights below one shorten its steps and leave the decay.
@@ -119,11 +119,14 @@ class BuiltNet(SklearnNet):
         return {**own, **self.get_params_for("weighting")}
 
     def _renew_weighting(self) -> None:
-        """Build the weighting anew where its parameters were set since; its net stays."""
+        """Build the weighting anew where its parameters were set since; what it learnt stays."""
         if self._weighting_of == self._weighting_params():
             return
+        before = self.weighting_
         with self._current_init_context("module"):
             self._initialize_weighting()
+            if type(before) is type(self.weighting_):
+                take_over(before, self.weighting_)
             if self.device is not None:
                 self.weighting_.to(self.device)
         learnt = {id(p) for p in self.weighting_.parameters()}

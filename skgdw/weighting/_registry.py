@@ -66,3 +66,18 @@ def make_weighting(
     wanted = arguments_of(weighting)
     kwargs = {**{name: value for name, value in offered.items() if name in wanted}, **given}
     return weighting_class(weighting)(**kwargs)
+
+
+def take_over(before: Weighting, after: Weighting) -> None:
+    """Give a weighting that was built with other arguments what one of its class has learnt.
+
+    Buffers and parameters of another shape, such as memories of other rows, stay as they are.
+    """
+    known, own = before.state_dict(), after.state_dict()
+
+    def fits(name: str) -> bool:
+        shape = getattr(own[name], "shape", None)
+        return name in known and shape == getattr(known[name], "shape", None)
+
+    after.load_state_dict({name: known[name] for name in own if fits(name)}, strict=False)
+    after.is_warm = before.is_warm

@@ -533,3 +533,14 @@ def test_an_instance_with_a_net_of_its_own():
     assert len(own.belief) == 0
     assert net.weighting_.transition_matrix().shape == (3, 3)
     assert pickle.loads(pickle.dumps(net)).weighting_.is_warm
+
+
+def test_another_rate_leaves_beliefs_as_they_are():
+    X, y, X_meta, y_meta = blobs()
+    net = quick(weighting="class_pair", max_epochs=10, batch_size=16).fit(X, y, X_meta, y_meta)
+    found = net.transition_matrix_
+    net.set_params(meta_lr=0.01, max_epochs=0)
+    net.partial_fit(X, y, X_meta=X_meta, y_meta=y_meta)
+    assert net.weighting_.meta_lr == 0.01
+    assert net.weighting_.is_warm
+    np.testing.assert_array_equal(net.transition_matrix_, found)

@@ -14,7 +14,7 @@ from skgdw.weighting import (
     UniformWeighting,
     Weighting,
 )
-from skgdw.weighting._registry import arguments_of, make_weighting, weighting_class
+from skgdw.weighting._registry import arguments_of, make_weighting, take_over, weighting_class
 
 NET = WeightNet(hidden=3)
 OFFERED = {"weight_net": NET, "meta_lr": 0.3, "weight_clip": 0.05, "n_stars": 7}
@@ -115,3 +115,19 @@ def test_a_classifier_shares_its_weighting_net_with_the_weighting():
     net = quick(weighting="instance", meta_lr=0.25, weight_clip=0.5).fit(*blobs())
     assert net.weighting_.weight_net is net.weight_net_
     assert (net.weighting_.meta_lr, net.weighting_.weight_clip) == (0.25, 0.5)
+
+
+def test_what_was_learnt_is_taken_over_where_it_fits():
+    before, after = (ClassPairWeighting(WeightNet(), 3, meta_lr=rate) for rate in (0.1, 0.5))
+    with torch.no_grad():
+        before.belief.add_(1)
+        before.exponent.fill_(2)
+    before.is_warm = True
+    take_over(before, after)
+    assert torch.equal(after.belief, before.belief)
+    assert (float(after.exponent), after.is_warm, after.meta_lr) == (2.0, True, 0.5)
+    other = ClassPairWeighting(WeightNet(), 4)
+    own = other.belief.clone()
+    take_over(before, other)
+    assert torch.equal(other.belief, own)
+    assert float(other.exponent) == 2.0
