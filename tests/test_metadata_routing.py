@@ -55,7 +55,8 @@ class Watched(GDWClassifier):
 
 
 def watched(**params):
-    return Watched(Net, **{"max_epochs": 1, "verbose": 0, "random_state": 0, **params})
+    given = {"weighting": "class", "max_epochs": 1, "verbose": 0, "random_state": 0, **params}
+    return Watched(Net, **given)
 
 
 @pytest.fixture(autouse=True)
