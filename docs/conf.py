@@ -39,6 +39,9 @@ nitpicky = False
 autosummary_generate = True
 autosummary_ignore_module_all = False
 autodoc_preserve_defaults = True  # weight_net=WeightNet, not <class ...>
+# The page shows the constructor as it is written, which the line above reads from the source; the
+# signature that scikit-learn's displays read has skorch's parameters besides.
+del skgdw.GDWClassifier.__init__.__signature__
 autodoc_typehints = "none"  # the docstrings give types in words
 numpydoc_show_class_members = False
 
