@@ -21,9 +21,8 @@ class GDWClassifier(WeightedNet):
     """A torch network that learns from noisy, imbalanced labels with a small clean meta set.
 
     Generalized Data Weighting (GDW): trusted, balanced rows teach, as training goes on, how much
-    each class's gradient of each training row should count. The weights of the paper let wrong
-    labels and overfull classes lose weight; class pairs, the default, tie the weights by given and
-    true class, so that they may turn negative and correct a wrong label.
+    each class's gradient of each training row should count. The paper's weights let wrong labels
+    and overfull classes lose weight; class pairs, the default, may turn negative and correct them.
 
     skorch's parameters, prefixes and callbacks keep their meaning, but for the defaults below.
 
@@ -128,15 +127,17 @@ class GDWClassifier(WeightedNet):
     transition_matrix_ : ndarray of shape (n_classes, n_classes) or None
         How labels came of true classes, which stand in the rows; None where it is not estimated.
     class_prior_ : ndarray of shape (n_classes,) or None
-        Share of each true class among the training rows.
+        Share of each true class in training.
     noise_rate_ : float or None
-        Share of wrong labels among the training rows.
+        Share of wrong labels in training.
     meta_gradient_ : str or None
         How J g was computed; None in plain training.
     row_ledger_ : dict of str to ndarray of shape (n_rows,)
         What training saw of each row of X: ``last_weight`` and ``mean_weight`` of its given label,
         ``last_loss``, ``mean_given_probability``, ``last_prediction`` (a class code),
-        ``times_seen``. NaN, or -1, of rows that were not trained on; weights of plain training.
+        ``times_seen``; for class pairs the posterior of its true class when last seen:
+        ``given_posterior`` of the given label, ``best_class`` (a class code), ``best_posterior``.
+        NaN, or -1, where it is not known, as of rows that were not trained on.
     row_weights_ : ndarray of shape (n_rows,) or None
         The column ``last_weight``; None in plain training.
     history_ : skorch.history.History

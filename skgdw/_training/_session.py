@@ -288,7 +288,8 @@ class Session:
             history.record_batch("meta_loss", result.meta_loss)
         trains = self.stage is not None and self.stage.rows is self.rows.train
         if trains and has_codes(y):
-            self.ledger.note(result.evidence, None if figures is None else figures.at_given)
+            given_weight = None if figures is None else figures.at_given
+            self.ledger.note(result.evidence, given_weight, result.posterior)
         return result
 
     def _plain_update(

@@ -21,10 +21,13 @@ class Pull(NamedTuple):
         Class-level weights, as history and ledger report them.
     grad : Tensor of shape (n, c)
         What takes the place of the logit gradient; its rows sum to zero.
+    posterior : Tensor of shape (n, c) or None
+        How probable each class is to be the true one, of weightings that know; for the ledger.
     """
 
     weight: Tensor
     grad: Tensor
+    posterior: Tensor | None = None
 
 
 class StepDefaults(NamedTuple):

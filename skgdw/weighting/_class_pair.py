@@ -257,7 +257,7 @@ class ClassPairWeighting(Weighting):
             given = evidence.y.unsqueeze(1)
             counts = size.unsqueeze(1) * found.posterior.gather(1, given)
             reported = weight.detach().scatter(1, given, counts)
-        return Pull(reported, _scaled(weight * found.probabilities, evidence))
+        return Pull(reported, self.trial_pull(evidence, weight), found.posterior)
 
     # The warm-up.
 

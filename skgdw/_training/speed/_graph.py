@@ -266,10 +266,9 @@ def _copied(result: StepResult) -> StepResult:
         found.row_loss,
         None if found.rows is None else found.rows.clone(),
     )
-    weight, meta_loss = (
-        None if part is None else part.clone() for part in (result.weight, result.meta_loss)
-    )
-    return StepResult(result.loss.clone(), evidence, weight, meta_loss)
+    known = (result.weight, result.meta_loss, result.posterior)
+    copies = (None if part is None else part.clone() for part in known)
+    return StepResult(result.loss.clone(), evidence, *copies)
 
 
 def captured(

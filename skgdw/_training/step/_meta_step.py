@@ -132,7 +132,7 @@ class MetaStep:
             self.weighting.remember(evidence, pull)
             loss = self.row_loss.whole(evidence.losses, evidence.logits, y)
         meta_loss = None if meta is None else meta.meta_loss
-        return StepResult(loss, evidence, pull.weight, meta_loss)
+        return StepResult(loss, evidence, pull.weight, meta_loss, pull.posterior)
 
     def warm_up(self, X: Inputs, y: Tensor, rows: Tensor | None = None) -> StepResult:
         """Take a training batch before the first weighted step."""

@@ -29,12 +29,15 @@ class StepResult(NamedTuple):
         up as a whole; None in plain training.
     meta_loss : Tensor of shape () or None
         Loss of the meta batch after the look-ahead; None on steps without one.
+    posterior : Tensor of shape (n, c) or None
+        How probable each class is to be the true one, where the weighting knows.
     """
 
     loss: Tensor
     evidence: Evidence
     weight: Tensor | None = None
     meta_loss: Tensor | None = None
+    posterior: Tensor | None = None
 
 
 class Step(Protocol):
