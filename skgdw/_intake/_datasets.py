@@ -110,15 +110,20 @@ def _holds_codes(dataset: RowContainer, classes: NDArray[Any]) -> bool:
     """Tell whether the labels inside a Dataset are class codes already.
 
     They are where `classes` are 0, ..., c - 1, and where they are no numbers but the labels are.
+    Of a kind that torch takes for codes, that is: floats and short integers are encoded as well.
 
     Returns
     -------
     bool
         Whether they may be trained on as they are.
     """
-    if label_kind(classes) == "numbers":
-        return bool(np.array_equal(classes, np.arange(len(classes))))
-    return n_rows(dataset) > 0 and label_kind(np.asarray([_label_in(dataset[0])])) == "numbers"
+    if n_rows(dataset) == 0:
+        return False
+    if label_kind(classes) == "numbers" and not np.array_equal(classes, np.arange(len(classes))):
+        return False
+    item: Any = dataset[0]
+    label = item[1] if isinstance(item, tuple | list) and len(item) > 1 else None
+    return type(label) is int or str(getattr(label, "dtype", "")) in ("int64", "torch.int64")
 
 
 def _label_in(item: object) -> Any:

@@ -28,6 +28,7 @@ from skgdw._validation._parameters import check_device, check_parameters
 from skgdw._validation._parts import check_callbacks, check_prediction, check_reduction
 from skgdw._validation._trusted_rows import (
     META_SET,
+    SPLIT_ROWS,
     VALIDATION_ROWS,
     GivenPair,
     TrustedPair,
@@ -50,6 +51,7 @@ from skgdw._validation._trusted_warnings import (
 
 __all__ = [
     "META_SET",
+    "SPLIT_ROWS",
     "VALIDATION_ROWS",
     "GivenPair",
     "TrustedPair",

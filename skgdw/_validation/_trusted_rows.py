@@ -46,6 +46,9 @@ META_SET = TrustedPair(
     "X_meta", "y_meta", "meta set", "give it `meta_mask` in place of `X_meta` and `y_meta`"
 )
 VALIDATION_ROWS = TrustedPair("X_val", "y_val", "validation set", "give it no `X_val` and `y_val`")
+SPLIT_ROWS = TrustedPair(
+    "train_split", "train_split", "validation set", "give it no split with rows of its own"
+)
 
 _UNCUT_MASK = (
     "mark the rows of this X; a wrapper that trains on some of its rows (self-training) does not "
