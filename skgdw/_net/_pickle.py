@@ -50,6 +50,9 @@ class SavingNet(NeuralNet):
     # By which ``module="auto"`` is sized; empty before rows have been seen.
     _row_shape: tuple[int, ...] = ()
 
+    # Names in the mappings that ``fit`` was given; empty for arrays, None where it is not known.
+    _row_names: tuple[str, ...] | None = None
+
     def load_params(self, *args: object, **kwargs: object) -> None:
         """Load what ``save_params`` stored into a net that is fitted or initialized.
 

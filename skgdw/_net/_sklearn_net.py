@@ -25,7 +25,14 @@ from skgdw._net._scoring import as_labels_of, labels_for
 from skgdw._net._set_params import SettableNet
 from skgdw._net._signature import show_inherited
 from skgdw._rows import RowContainer, local_random_state
-from skgdw._validation import check_prediction, check_X, passes_through
+from skgdw._validation import (
+    check_any_rows,
+    check_form,
+    check_prediction,
+    check_X,
+    open_mapping,
+    passes_through,
+)
 from skgdw._validation._outputs import first_output
 
 
@@ -69,7 +76,9 @@ def _returns_logits(net: SklearnNet) -> bool:
 
 def _portable(output: Any) -> Any:
     """Return an output that skorch can move, or else its logits: it knows tuples of tensors."""
-    is_tuple = type(output) is tuple and all(isinstance(part, Tensor) for part in output)
+    is_tuple = type(output) is tuple and all(
+        isinstance(part, Tensor) and part.ndim > 0 for part in output
+    )
     return output if is_tuple else first_output(output)
 
 
@@ -187,9 +196,10 @@ class SklearnNet(SettableNet, SavingNet, FedNet, NeuralNetClassifier):
         check_prediction(self)
         if X is not None and X is self._scored_rows:
             return X
-        if isinstance(X, Mapping):
-            return dict(X)
+        X = open_mapping(X, "X")
+        check_form(self, X, reset=False)
         if passes_through(X):
+            check_any_rows(X)
             return X
         return check_X(self, X, dtype=self._input_dtype(), reset=False)
 

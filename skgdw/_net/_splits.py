@@ -134,7 +134,7 @@ class _Own:
         check.check_known(labels, classes, names.y)
         codes = encode(labels, classes)
         if type(part) is SkorchDataset and not is_dataset(self.X):
-            X = check.as_plain_mapping(part.X)
+            X = check.open_mapping(part.X, names.X)
             rows = check.check_pair_rows(self.net, X, labels, self.X, names)
             return self.net.get_dataset(rows, codes)
         if not holds_labels:

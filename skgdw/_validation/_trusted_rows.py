@@ -18,8 +18,9 @@ from skgdw._rows import (
     label_kind,
     n_rows,
 )
-from skgdw._validation._inputs import check_mapping, check_X_beside, passes_through
+from skgdw._validation._inputs import check_X_beside, passes_through
 from skgdw._validation._labels import check_labels
+from skgdw._validation._mappings import check_keys
 
 
 @dataclass(frozen=True)
@@ -153,8 +154,6 @@ def check_pair_rows(
     if passes_through(X) or passes_through(given):
         _check_same_container(given, X, names)
         _check_not_empty(given, names)
-        if is_mapping(given):
-            check_mapping(given, names.X)
     else:
         _check_not_empty(given, names)
         given = check_X_beside(estimator, given, X, names.X, remedy=names.instead)
@@ -171,10 +170,7 @@ def check_pair_rows(
 
 def _check_same_container(given: RowContainer, X: RowContainer, names: TrustedPair) -> None:
     if is_mapping(X) and is_mapping(given):
-        if given.keys() != X.keys():
-            raise ValueError(
-                f"`{names.X}` must have the keys of X, {sorted(X)}; got {sorted(given)}."
-            )
+        check_keys(given, X.keys(), names.X, "X has")
     elif is_mapping(X) or is_mapping(given) or not (passes_through(X) and passes_through(given)):
         if is_mapping(X):
             remedy = "Pass a mapping with the keys of X"

@@ -47,10 +47,11 @@ def test_an_extractor_gets_tensors_of_labels():
         return net.score(rows, y)
 
     scoring = EpochScoring(score, name="own", target_extractor=Extract())
-    net = quick(callbacks=[("own", scoring)]).fit(X, NUMBERS[Y], META[0], NUMBERS[META[1]],
-                                                  X_val=X[:30] + 0.1, y_val=NUMBERS[Y[:30]])  # fmt: skip
+    val = X[:30] + 0.1, NUMBERS[Y[:30]]
+    net = quick(callbacks=[("own", scoring)], weighting="uniform")
+    net.fit(X, NUMBERS[Y], X_val=val[0], y_val=val[1])
     assert seen == [{5, 7, 9}]
-    assert net.history[-1, "own"] == net.score(X[:30] + 0.1, NUMBERS[Y[:30]])
+    assert net.history[-1, "own"] == net.score(*val)
 
 
 class Listens(Callback):
