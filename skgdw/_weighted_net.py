@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike
 from skorch.utils import TeeGenerator
 from torch import Tensor
-from torch.utils.data import Dataset, Subset
+from torch.utils.data import Dataset
 
 from skgdw._built_net import BuiltNet
 from skgdw._feed._dataset import RowDataset
@@ -20,6 +20,7 @@ from skgdw._feed._layout import Layout
 from skgdw._feed._numbers import rows_of
 from skgdw._intake._check_fit import GivenRows, TrainingData, check_fit
 from skgdw._net._sklearn_net import SklearnNet, listens
+from skgdw._net._splits import split
 from skgdw._training._checkpoint import Saved, collect, restore
 from skgdw._training._fingerprint import fingerprint
 from skgdw._training._metrics import settle
@@ -132,19 +133,10 @@ class WeightedNet(BuiltNet):
             return self.get_dataset(X, y), self.get_dataset(data.valid.X, data.valid.y)
         if data is not None and session.stage is not None and session.stage.fine_tunes:
             if session.held_out is None:  # the fit goes on from within this stage
-                _, session.held_out = self._split(data.train.X, data.train.y, **kwargs)
+                _, session.held_out = split(self, data.train.X, data.train.y)
             return self.get_dataset(X, y), session.held_out
-        train, session.held_out = self._split(X, y, **kwargs)
+        train, session.held_out = split(self, X, y)
         return train, session.held_out
-
-    def _split(self, X: Any, y: Any, **kwargs: Any) -> tuple[Any, Any]:
-        train, valid = (
-            part.dataset.subset(part.indices)
-            if isinstance(part, Subset) and isinstance(part.dataset, RowDataset)
-            else part
-            for part in super().get_split_datasets(X, y, **kwargs)
-        )
-        return train, valid
 
     def get_dataset(self, X: Any, y: Any = None) -> Dataset[Any]:
         """Return the dataset of X; training rows know their places."""

@@ -155,7 +155,7 @@ REFUSED_CONTAINERS = {
     "mapping with other keys": (
         lambda: (mapping(X), Y, {"left": X_META[:, :2], "wrong": X_META[:, 2:]}, Y_META),
         ValueError,
-        "`X_meta` must have the keys of X, ['left', 'right']; got ['left', 'wrong']",
+        "`X_meta` must have the keys that X has, ['left', 'right']; got one that lacks",
     ),
     "array beside a mapping": (
         lambda: (mapping(X), Y, X_META, Y_META),
@@ -185,7 +185,7 @@ REFUSED_CONTAINERS = {
     "empty meta mapping": (
         lambda: (mapping(X), Y, mapping(X_META[:0]), Y_META[:0]),
         ValueError,
-        "`X_meta` must hold at least one row; got an empty meta set",
+        "`X_meta` as a mapping must hold arrays of one length, at least one row; got {'left': 0",
     ),
 }
 

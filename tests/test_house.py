@@ -126,7 +126,7 @@ MAY_IMPORT = {
     "_training._precision": set(),
     "_training._random": set(),
     "_training._schedule": set(),
-    "_net": {"_feed", "_rows", "_validation", "_version", "exceptions", "modules"},
+    "_net": {"_feed", "_intake", "_rows", "_validation", "_version", "exceptions", "modules"},
     "model_selection": {"_intake", "_rows", "exceptions"},
     "_feed": {"_intake", "_rows"},
     "_intake": {"_rows", "_validation", "_warn", "exceptions"},

@@ -59,6 +59,7 @@ class Trainable(Protocol):
 
     meta_size: float
     train_split: object
+    _row_names: tuple[str, ...] | None
 
     def _input_dtype(self) -> Any:
         """Return the dtypes that arrays may have; others become the first."""
@@ -140,7 +141,8 @@ def check_fit(
 def _check_training_rows(
     net: Trainable, given: GivenRows, classes: ArrayLike | None, *, reset: bool
 ) -> _Labelled:
-    X = check.as_plain_mapping(given.X)
+    X = check.open_mapping(given.X, "X")
+    check.check_form(net, X, reset=reset)
     if check.passes_through(X):
         return _Labelled(X, check.check_dataset_labels(X, given.y, classes))
     y = check.check_given(given.y, "y")
@@ -163,7 +165,7 @@ def _check_beside(
     labels = check.check_pair_labels(y, names)
     known = np.asarray(classes) if training.labels is None else training.labels
     check.check_same_kind(labels, known, names)
-    X = check.as_plain_mapping(pair.X)
+    X = check.open_mapping(pair.X, names.X)
     X = check.check_pair_rows(net, X, labels, training.X, names)
     return _Labelled(X, labels, pair.is_bare)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, IterableDataset
 
 from skgdw._rows import RowContainer, is_dataset, label_kind, n_rows
 
@@ -31,7 +31,29 @@ class EncodedDataset(Dataset):
 
     def __getitem__(self, index: int) -> tuple[Any, int]:
         item = self.dataset[index]
-        return (item[0] if isinstance(item, tuple | list) else item), self.code_of(index, item)
+        return _row_in(item), self.code_of(index, item)
+
+
+class EncodedStream(IterableDataset):
+    """A stream of the user's with class codes in place of its labels.
+
+    Parameters
+    ----------
+    dataset : IterableDataset
+        Gives rows, or pairs of a row and its label.
+    code_of : callable
+        As that of an `EncodedDataset`.
+    """
+
+    def __init__(self, dataset: Any, code_of: Callable[[int, Any], int]) -> None:
+        self.dataset, self.code_of = dataset, code_of
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __iter__(self) -> Iterator[tuple[Any, int]]:
+        for index, item in enumerate(self.dataset):
+            yield _row_in(item), self.code_of(index, item)
 
 
 class KnownCodes:
@@ -79,11 +101,10 @@ def with_codes(X: RowContainer, codes: NDArray[np.int64] | None, classes: NDArra
     """
     if not is_dataset(X):
         return X
+    encoded = EncodedStream if isinstance(X, IterableDataset) else EncodedDataset
     if codes is not None:
-        return EncodedDataset(X, KnownCodes(codes))
-    if _holds_codes(X, classes):
-        return X
-    return EncodedDataset(X, CodesOfLabels(classes))
+        return encoded(X, KnownCodes(codes))
+    return X if _holds_codes(X, classes) else encoded(X, CodesOfLabels(classes))
 
 
 def labels_inside(dataset: RowContainer, classes: ArrayLike | None) -> list[Any]:
@@ -100,7 +121,9 @@ def labels_inside(dataset: RowContainer, classes: ArrayLike | None) -> list[Any]
     list
         A label for each row.
     """
-    labels = [_label_in(dataset[i]) for i in range(n_rows(dataset))]
+    is_stream = isinstance(dataset, IterableDataset)
+    items = iter(dataset) if is_stream else (dataset[i] for i in range(n_rows(dataset)))
+    labels = [_label_in(item) for item in items]
     known = None if classes is None else np.asarray(classes)
     is_coded = known is not None and label_kind(known) != "numbers" and _holds_codes(dataset, known)
     return known[labels].tolist() if known is not None and is_coded else labels
@@ -110,15 +133,24 @@ def _holds_codes(dataset: RowContainer, classes: NDArray[Any]) -> bool:
     """Tell whether the labels inside a Dataset are class codes already.
 
     They are where `classes` are 0, ..., c - 1, and where they are no numbers but the labels are.
+    Of a kind that torch takes for codes, that is: floats and short integers are encoded as well.
 
     Returns
     -------
     bool
         Whether they may be trained on as they are.
     """
-    if label_kind(classes) == "numbers":
-        return bool(np.array_equal(classes, np.arange(len(classes))))
-    return n_rows(dataset) > 0 and label_kind(np.asarray([_label_in(dataset[0])])) == "numbers"
+    if n_rows(dataset) == 0:
+        return False
+    if label_kind(classes) == "numbers" and not np.array_equal(classes, np.arange(len(classes))):
+        return False
+    item: Any = next(iter(dataset)) if isinstance(dataset, IterableDataset) else dataset[0]
+    label = item[1] if isinstance(item, tuple | list) and len(item) > 1 else None
+    return type(label) is int or str(getattr(label, "dtype", "")) in ("int64", "torch.int64")
+
+
+def _row_in(item: object) -> Any:
+    return item[0] if isinstance(item, tuple | list) else item
 
 
 def _label_in(item: object) -> Any:

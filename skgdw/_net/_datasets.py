@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 from skgdw._feed._dataset import RowDataset
 from skgdw._feed._loader import make_loader
 from skgdw._rows import RowContainer
+from skgdw._validation import check_numbers
 from skgdw.modules._standardize import SelfScaling
 
 # Rows a prediction step: large, so that a row's prediction does not hang on its neighbours
@@ -30,6 +31,8 @@ class FedNet(NeuralNet):
         if isinstance(X, Dataset) or self.dataset is not SkorchDataset:
             return super().get_dataset(X, y)
         checked = cast("np.ndarray | Tensor | dict[str, np.ndarray | Tensor]", X)
+        if isinstance(checked, dict):
+            check_numbers(checked)
         rows: Tensor | dict[str, Tensor] = (
             {name: self._to_tensor(value) for name, value in checked.items()}
             if isinstance(checked, dict)

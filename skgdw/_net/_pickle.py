@@ -35,7 +35,7 @@ _ON_DEVICE = "__cuda_dependent_attributes__"
 # What these bytes only refer to, by its place in a tuple.
 _NAMED = "_skgdw_named"
 # What lives only while training runs, the rows above all.
-_PASSING = ("_data", "_is_partial_fit", "_session", "_seeds", "_speaks_codes")
+_PASSING = ("_data", "_is_partial_fit", "_session", "_seeds", "_scored_rows", "forward_iter")
 
 _LAYOUT = frozenset({_ON_DEVICE, "device"})
 
@@ -49,6 +49,9 @@ class SavingNet(NeuralNet):
 
     # By which ``module="auto"`` is sized; empty before rows have been seen.
     _row_shape: tuple[int, ...] = ()
+
+    # Names in the mappings that ``fit`` was given; empty for arrays, None where it is not known.
+    _row_names: tuple[str, ...] | None = None
 
     def load_params(self, *args: object, **kwargs: object) -> None:
         """Load what ``save_params`` stored into a net that is fitted or initialized.

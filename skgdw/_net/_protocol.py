@@ -29,6 +29,7 @@ class SkorchNet(Protocol):
     _optimizers: list[str]
     _random: np.random.RandomState
     _row_shape: tuple[int, ...]
+    _row_names: tuple[str, ...] | None
     cuda_dependent_attributes_: list[str]
     module: str | nn.Module | Callable[..., nn.Module]
     device: Device

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from functools import cache, partial
 from typing import Any, Self
 
@@ -20,10 +21,18 @@ from torch import Tensor, nn
 from skgdw._net._class_prior import at_class_shares, log_shares
 from skgdw._net._datasets import FedNet
 from skgdw._net._pickle import SavingNet
+from skgdw._net._scoring import as_labels_of, labels_for
 from skgdw._net._set_params import SettableNet
 from skgdw._net._signature import show_inherited
 from skgdw._rows import RowContainer, local_random_state
-from skgdw._validation import check_prediction, check_X, passes_through
+from skgdw._validation import (
+    check_any_rows,
+    check_form,
+    check_prediction,
+    check_X,
+    open_mapping,
+    passes_through,
+)
 from skgdw._validation._outputs import first_output
 
 
@@ -67,7 +76,9 @@ def _returns_logits(net: SklearnNet) -> bool:
 
 def _portable(output: Any) -> Any:
     """Return an output that skorch can move, or else its logits: it knows tuples of tensors."""
-    is_tuple = type(output) is tuple and all(isinstance(part, Tensor) for part in output)
+    is_tuple = type(output) is tuple and all(
+        isinstance(part, Tensor) and part.ndim > 0 for part in output
+    )
     return output if is_tuple else first_output(output)
 
 
@@ -82,7 +93,8 @@ class SklearnNet(SettableNet, SavingNet, FedNet, NeuralNetClassifier):
     initialized_ = _State()
     virtual_params_ = _State()
 
-    _speaks_codes = False
+    # Rows whose outputs skorch has kept, while a callback scores them.
+    _scored_rows: Any = None
 
     # scikit-learn's: parameters that differ from their defaults. It also knows it inside others.
     __repr__ = BaseEstimator.__repr__
@@ -119,8 +131,6 @@ class SklearnNet(SettableNet, SavingNet, FedNet, NeuralNetClassifier):
     @property
     def classes_(self) -> np.ndarray:
         """Labels in the order of ``predict_proba``'s columns."""
-        if self._speaks_codes:
-            return np.arange(len(self.classes_inferred_))
         try:
             return self.classes_inferred_
         except AttributeError:
@@ -138,17 +148,16 @@ class SklearnNet(SettableNet, SavingNet, FedNet, NeuralNetClassifier):
         """Do nothing: ``fit`` has checked already."""
 
     def notify(self, method_name: str, **kwargs: object) -> None:
-        """Tell the callbacks; those that score compare with the datasets' class codes."""
+        """Tell the callbacks; those that score see labels where datasets hold class codes."""
+        if "y" in kwargs:  # at the start and at the end of training
+            kwargs["y"] = as_labels_of(kwargs["y"], self.classes_inferred_)
         getattr(self, method_name)(self, **kwargs)
         for _, callback in self.callbacks_:
             if not listens(callback, method_name):
                 continue
-            if isinstance(callback, ScoringBase):
-                self.__dict__["_speaks_codes"] = True
-            try:
+            scores = isinstance(callback, ScoringBase)
+            with labels_for(self, callback) if scores else nullcontext():
                 getattr(callback, method_name)(self, **kwargs)
-            finally:
-                self.__dict__.pop("_speaks_codes", None)
 
     # Prediction.
 
@@ -185,9 +194,12 @@ class SklearnNet(SettableNet, SavingNet, FedNet, NeuralNetClassifier):
                 "beforehand: `classes=[...]`."
             )
         check_prediction(self)
-        if isinstance(X, Mapping):
-            return dict(X)
+        if X is not None and X is self._scored_rows:
+            return X
+        X = open_mapping(X, "X")
+        check_form(self, X, reset=False)
         if passes_through(X):
+            check_any_rows(X)
             return X
         return check_X(self, X, dtype=self._input_dtype(), reset=False)
 

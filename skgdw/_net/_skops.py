@@ -72,6 +72,7 @@ def plain_state(net: SkorchNet) -> dict[str, object]:
     state["fitted"] = {
         "attributes": {name: vars(net)[name] for name in names},
         "row_shape": list(net._row_shape),
+        "row_names": None if net._row_names is None else list(net._row_names),
         "parts": {name: _map(part.state_dict(), Tensor, _to_array) for name, part in parts.items()},
         "history": list(net.history_),
         "random": net._random.get_state(legacy=False),
@@ -89,6 +90,8 @@ def restore(net: SkorchNet, state: dict) -> None:
     vars(net).update(fitted["attributes"])
     net._random = np.random.RandomState()  # not seeded: `random_state` may be one that others share
     net._row_shape = _row_shape(fitted)
+    names = fitted.get("row_names")  # files of 0.1 do not tell
+    net._row_names = None if names is None else tuple(names)
     with keeps_auto(net):
         if net.device is not None:
             net.device = net._check_device(net.device, get_map_location(net.device))

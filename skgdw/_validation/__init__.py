@@ -8,13 +8,7 @@ from skgdw._validation._built import (
     check_weights,
 )
 from skgdw._validation._class_prior import check_class_prior
-from skgdw._validation._inputs import (
-    as_plain_mapping,
-    check_enough_rows,
-    check_mapping,
-    check_X,
-    passes_through,
-)
+from skgdw._validation._inputs import check_any_rows, check_enough_rows, check_X, passes_through
 from skgdw._validation._labels import (
     check_dataset_labels,
     check_given,
@@ -23,11 +17,13 @@ from skgdw._validation._labels import (
     check_same_classes,
     find_classes,
 )
+from skgdw._validation._mappings import check_form, check_numbers, open_mapping
 from skgdw._validation._names import check_arguments, check_names, check_settable
 from skgdw._validation._parameters import check_device, check_parameters
 from skgdw._validation._parts import check_callbacks, check_prediction, check_reduction
 from skgdw._validation._trusted_rows import (
     META_SET,
+    SPLIT_ROWS,
     VALIDATION_ROWS,
     GivenPair,
     TrustedPair,
@@ -50,11 +46,12 @@ from skgdw._validation._trusted_warnings import (
 
 __all__ = [
     "META_SET",
+    "SPLIT_ROWS",
     "VALIDATION_ROWS",
     "GivenPair",
     "TrustedPair",
-    "as_plain_mapping",
     "check_X",
+    "check_any_rows",
     "check_arguments",
     "check_auto_module",
     "check_batch_statistics",
@@ -64,13 +61,14 @@ __all__ = [
     "check_dataset_labels",
     "check_device",
     "check_enough_rows",
+    "check_form",
     "check_given",
     "check_known",
     "check_labels",
     "check_logits",
-    "check_mapping",
     "check_meta_mask",
     "check_names",
+    "check_numbers",
     "check_one_meta_set",
     "check_one_validation_set",
     "check_optimizer",
@@ -85,6 +83,7 @@ __all__ = [
     "check_settable",
     "check_weights",
     "find_classes",
+    "open_mapping",
     "passes_through",
     "warn_of_meta_classes",
     "warn_of_meta_overlap",

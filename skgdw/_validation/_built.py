@@ -63,11 +63,12 @@ def check_logits(logits: object, module: nn.Module, classes: NDArray[Any], *, wa
     """Check what the module returned for some rows."""
     name, n_classes = type(module).__name__, len(classes)
     if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] != n_classes:
-        found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        found, remedy = type(logits).__name__, "Return them alone, or first in a tuple or list"
+        if isinstance(logits, Tensor):
+            found, remedy = f"{tuple(logits.shape)}", f"Set its output width to {n_classes}"
         raise ModuleOutputError(
             f"`module` must return logits of shape (n, {n_classes}), one column for each of the "
-            f"classes {classes[:10].tolist()}; {name} returned {found}. Set its output width to "
-            f"{n_classes}."
+            f"classes {classes[:10].tolist()}; {name} returned {found}. {remedy}."
         )
     if (
         warns

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from sklearn.utils.validation import validate_data
 from skorch.helper import SliceDataset
 
 from skgdw._rows import RowContainer, as_host_array, is_dataset, is_mapping, n_rows
+from skgdw._validation._stacks import stacked
 
 # One dtype, or those that arrays may keep, of which others become the first.
 DTypes = DTypeLike | tuple[DTypeLike, ...]
@@ -77,9 +77,7 @@ def as_dense(X: RowContainer, name: str) -> Any:
             f"`{name}` must be dense; got a sparse {type(X).__name__}. Pass {name}.toarray(), or "
             "have the step before return dense rows, as OneHotEncoder(sparse_output=False) does."
         )
-    if isinstance(X, SliceDataset):  # one axis to scikit-learn, which looks at its shape
-        return np.stack([np.asarray(as_host_array(X[i])) for i in range(len(X))]) if len(X) else []
-    return as_host_array(X)
+    return stacked(X, name) if isinstance(X, list | tuple | SliceDataset) else as_host_array(X)
 
 
 class _NamedColumns:
@@ -139,29 +137,6 @@ def _check_range(X: NDArray[Any]) -> NDArray[Any]:
     return X
 
 
-def as_plain_mapping(X: RowContainer) -> Any:
-    """Return a mapping as a dict, anything else as it is."""
-    return dict(X) if is_mapping(X) else X
-
-
-def check_mapping(X: Mapping[str, RowContainer], name: str) -> None:
-    """Check that the entries of a mapping are arrays of equal, positive length."""
-    lengths = {key: n_rows(value, f"{name}[{key!r}]") for key, value in X.items()}
-    if len(set(lengths.values())) != 1 or not all(lengths.values()):
-        raise ValueError(
-            f"`{name}` as a mapping must hold arrays of one length, at least one row; got "
-            f"{lengths or 'no entry'}."
-        )
-    bad = [key for key, value in X.items() if not _is_finite(as_host_array(value))]
-    if bad:
-        raise ValueError(f"`{name}` must be finite; got NaN or infinity in the entries {bad}.")
-
-
-def _is_finite(value: RowContainer) -> bool:
-    array = np.asarray(value)
-    return array.dtype.kind not in "fc" or bool(np.isfinite(array).all())
-
-
 def check_enough_rows(n: int) -> None:
     """Check that there is something to train on."""
     if n < 2:
@@ -169,3 +144,9 @@ def check_enough_rows(n: int) -> None:
             "At least two training rows are needed beside the meta set; got n_samples = "
             f"{n}: batch statistics of one row do not exist."
         )
+
+
+def check_any_rows(X: RowContainer) -> None:
+    """Check that there is something to predict for, in a mapping or Dataset that has a length."""
+    if hasattr(X, "__len__") and n_rows(X) == 0:
+        raise ValueError(f"`X` must hold at least one row; got an empty {type(X).__name__}.")

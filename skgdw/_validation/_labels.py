@@ -10,7 +10,6 @@ from sklearn.exceptions import DataConversionWarning
 from skorch.dataset import Dataset as SkorchDataset
 
 from skgdw._rows import RowContainer, as_labels, check_same_length, is_column, is_mapping
-from skgdw._validation._inputs import check_mapping
 from skgdw._warn import warn
 
 _SEVERAL_OUTPUTS = (
@@ -97,9 +96,7 @@ def check_dataset_labels(
     X: RowContainer, y: RowContainer | None, classes: ArrayLike | None
 ) -> NDArray[Any] | None:
     """Return the labels of a mapping or Dataset, None where a Dataset holds them itself."""
-    if is_mapping(X):
-        check_mapping(X, "X")
-    elif not hasattr(X, "__len__"):
+    if not (is_mapping(X) or hasattr(X, "__len__")):
         raise TypeError(
             f"`X` as a Dataset must have a length; got {type(X).__name__} without one. Wrap it in "
             "a map-style Dataset."

@@ -18,8 +18,9 @@ from skgdw._rows import (
     label_kind,
     n_rows,
 )
-from skgdw._validation._inputs import check_mapping, check_X_beside, passes_through
+from skgdw._validation._inputs import check_X_beside, passes_through
 from skgdw._validation._labels import check_labels
+from skgdw._validation._mappings import check_keys
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,9 @@ META_SET = TrustedPair(
     "X_meta", "y_meta", "meta set", "give it `meta_mask` in place of `X_meta` and `y_meta`"
 )
 VALIDATION_ROWS = TrustedPair("X_val", "y_val", "validation set", "give it no `X_val` and `y_val`")
+SPLIT_ROWS = TrustedPair(
+    "train_split", "train_split", "validation set", "give it no split with rows of its own"
+)
 
 _UNCUT_MASK = (
     "mark the rows of this X; a wrapper that trains on some of its rows (self-training) does not "
@@ -150,8 +154,6 @@ def check_pair_rows(
     if passes_through(X) or passes_through(given):
         _check_same_container(given, X, names)
         _check_not_empty(given, names)
-        if is_mapping(given):
-            check_mapping(given, names.X)
     else:
         _check_not_empty(given, names)
         given = check_X_beside(estimator, given, X, names.X, remedy=names.instead)
@@ -168,10 +170,7 @@ def check_pair_rows(
 
 def _check_same_container(given: RowContainer, X: RowContainer, names: TrustedPair) -> None:
     if is_mapping(X) and is_mapping(given):
-        if given.keys() != X.keys():
-            raise ValueError(
-                f"`{names.X}` must have the keys of X, {sorted(X)}; got {sorted(given)}."
-            )
+        check_keys(given, X.keys(), names.X, "X has")
     elif is_mapping(X) or is_mapping(given) or not (passes_through(X) and passes_through(given)):
         if is_mapping(X):
             remedy = "Pass a mapping with the keys of X"

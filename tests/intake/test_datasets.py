@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.model_selection import GridSearchCV
 from skorch.helper import SliceDataset
-from torch.utils.data import TensorDataset
+from torch.utils.data import IterableDataset, TensorDataset
 
 from classifier_cases import Rows, blobs, quick, weights
 from skgdw._intake._datasets import labels_inside, with_codes
@@ -107,3 +107,37 @@ def test_slices_of_a_dataset_in_a_search():
     search = GridSearchCV(trained(), {"lr": [0.1]}, cv=2, error_score="raise")
     search.fit(data, Y, X_meta=(meta,), y_meta=(Y_META,))
     assert search.score(data, Y) > 0.9
+
+
+class Stream(IterableDataset):
+    """Gives pairs in their order, and knows how many."""
+
+    def __init__(self, rows, labels):
+        self.pairs = list(zip(rows, labels.tolist(), strict=True))
+
+    def __len__(self):
+        return len(self.pairs)
+
+    def __iter__(self):
+        return iter(self.pairs)
+
+
+@pytest.mark.parametrize("classes", [NUMBERS, NAMES])
+@pytest.mark.parametrize("is_beside", [False, True])
+def test_streams_are_encoded(classes, is_beside):
+    net = trained(classes=classes, weighting="uniform", iterator_train__shuffle=False)
+    stream = Stream(X32, classes[Y])
+    few = Stream(X32[:20], classes[Y[:20]])
+    net.fit(stream, classes[Y] if is_beside else None, X_val=few)
+    assert net.score(X, classes[Y]) > 0.9
+    assert net.history[-1, "valid_acc"] == net.score(X[:20], classes[Y[:20]])
+
+
+LABELS = [(np.float32, [0.0, 1.0, 2.0]), (np.uint8, [0, 1, 2]), (np.int32, [0, 1, 2])]
+
+
+@pytest.mark.parametrize(("dtype", "classes"), LABELS)
+def test_numbers_that_torch_takes_for_no_codes_are_encoded(dtype, classes):
+    net = trained(classes=classes, weighting="uniform")
+    net.fit(tensors(X32, Y.astype(dtype)))
+    assert net.score(X, Y) > 0.9

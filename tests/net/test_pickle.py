@@ -208,7 +208,7 @@ def test_a_net_can_be_kept_during_fit_without_its_rows(weighting):
     assert np.full(4, 1.0 / 3, dtype=np.float32).tobytes() not in keeps.pickle_
     kept = pickle.loads(keeps.pickle_)
     np.testing.assert_array_equal(kept.predict_proba(X), keeps.copy_.predict_proba(X))
-    assert not {"_call", "_data", "_session", "_speaks_codes"} & vars(kept).keys()
+    assert not {"_call", "_data", "_session", "_scored_rows"} & vars(kept).keys()
 
 
 # --- classes of a notebook ------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from sklearn.base import BaseEstimator
 
 from classifier_cases import blobs
 from skgdw._intake._check_fit import GivenRows, check_fit
-from skgdw._validation import as_plain_mapping, check_mapping, passes_through
+from skgdw._validation import passes_through
 
 X, Y, X_META, Y_META = blobs()
 X_VAL, Y_VAL = blobs(9, 3, seed=1)[:2]
@@ -91,28 +91,6 @@ def test_sparse_rows_are_refused_with_the_way_out(name):
         walk(given["X"], Y, given["X_meta"], Y_META, X_val=given["X_val"], y_val=Y_VAL)
 
 
-@pytest.mark.parametrize(
-    ("mapping", "words"),
-    [
-        ({}, "`X` as a mapping must hold arrays of one length, .*; got no entry"),
-        ({"a": np.zeros(3), "b": np.zeros(2)}, r"of one length, .*; got {'a': 3, 'b': 2}"),
-        ({"a": np.zeros((0, 2))}, r"at least one row; got {'a': 0}"),
-        (
-            {"a": [1.0, np.nan], "b": [1, 2], "c": [np.inf, 0.0]},
-            r"`X` must be finite; got NaN or infinity in the entries \['a', 'c'\]",
-        ),
-    ],
-)
-def test_mappings_are_checked_entry_by_entry(mapping, words):
-    with pytest.raises(ValueError, match=words):
-        check_mapping(mapping, "X")
-
-
-def test_text_in_a_mapping_is_for_the_module_to_read():
-    check_mapping({"words": ["a", "b"], "length": np.array([1, 2])}, "X")
-
-
 def test_what_passes_through_is_left_to_the_module():
     assert passes_through({"a": np.zeros(2)})
     assert not passes_through(np.zeros((2, 2)))
-    assert as_plain_mapping(X) is X

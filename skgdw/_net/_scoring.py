@@ -1,0 +1,122 @@
+"""What callbacks that score see during an epoch: labels, and predictions of the rows they name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from skorch import NeuralNet
+from skorch.callbacks.scoring import ScoringBase
+
+from skgdw._rows import as_host_array
+
+# What numpy and torch both have a dtype for.
+_NUMBERS = "biuf"
+
+
+def as_labels_of(codes: Any, classes: NDArray[Any]) -> Any:
+    """Return the labels that class codes stand for.
+
+    Parameters
+    ----------
+    codes : Tensor or ndarray
+        Of training or validation rows; what holds no codes, as datasets and collate functions of
+        the user's may give, is left as it is.
+    classes : ndarray of shape (c,)
+
+    Returns
+    -------
+    Tensor or ndarray
+        A tensor of numbers for a tensor; an array of other labels, for which torch has no dtype.
+    """
+    if codes is None or isinstance(codes, list | tuple | dict):
+        return codes
+    numbers = np.asarray(as_host_array(codes))
+    is_code = numbers.dtype.kind in "iu" and (
+        numbers.size == 0 or (numbers.min() >= 0 and numbers.max() < len(classes))
+    )
+    if not is_code:
+        return codes
+    labels = classes[numbers]
+    if not isinstance(codes, torch.Tensor) or labels.dtype.kind not in _NUMBERS:
+        return labels
+    return torch.as_tensor(labels.astype(labels.dtype.newbyteorder("=")))
+
+
+class _ForNow:
+    """A function in the place of another; copies and pickles hold the other one."""
+
+    def __init__(self, original: Callable[..., Any], function: Callable[..., Any]) -> None:
+        self.original, self.function = original, function
+
+    def __call__(self, *args: Any) -> Any:
+        return self.function(*args)
+
+    def __reduce__(self) -> tuple[Callable[[Any], Any], tuple[Any]]:
+        return _itself, (self.original,)
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
+@contextmanager
+def labels_for(net: NeuralNet, callback: ScoringBase) -> Iterator[None]:
+    """Have a callback compare labels with labels inside the block.
+
+    Batches and datasets hold class codes; `predict` and `classes_` speak of labels.
+    """
+    extract, scoring = callback.target_extractor, callback._scoring
+    classes = net.classes_inferred_
+
+    def extract_labels(y: Any) -> Any:
+        return extract(as_labels_of(y, classes))
+
+    def score(of: NeuralNet, X: Any, y: Any) -> Any:
+        with _only_for(of, X):
+            return scoring(of, X, y)
+
+    own = {
+        "target_extractor": _ForNow(extract, extract_labels),
+        "_scoring": _ForNow(scoring, score),
+    }
+    before = {name: vars(callback)[name] for name in own if name in vars(callback)}
+    vars(callback).update(own)
+    try:
+        yield
+    finally:
+        for name in own:
+            del vars(callback)[name]
+        vars(callback).update(before)
+
+
+@contextmanager
+def _only_for(net: NeuralNet, X: Any) -> Iterator[None]:
+    """Have outputs that skorch has cached stand for `X` alone, and be read as often as wanted.
+
+    A score may look at rows of its own, as `trusted_scorer` does: these are predicted.
+    """
+    own = vars(net)
+    cached: Callable[..., Iterator[Any]] | None = own.get("forward_iter")
+    if cached is None:
+        yield
+        return
+    outputs: list[Any] = []
+
+    def forward_iter(rows: Any, training: bool = False, device: Any = "cpu") -> Iterator[Any]:
+        if rows is not X or training:
+            return type(net).forward_iter(net, rows, training=training, device=device)
+        if not outputs:
+            outputs.extend(cached(rows, device=device))
+        return iter(outputs)
+
+    own["forward_iter"], own["_scored_rows"] = forward_iter, X
+    try:
+        yield
+    finally:
+        own["forward_iter"] = cached
+        del own["_scored_rows"]

@@ -1,0 +1,144 @@
+"""Rows that a ``train_split`` hands out and takes back, with labels of the user's."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from skorch import NeuralNet
+from skorch.dataset import Dataset as SkorchDataset
+from torch.utils.data import Dataset, Subset
+
+from skgdw import _validation as check
+from skgdw._feed._dataset import RowDataset
+from skgdw._intake._datasets import labels_inside, with_codes
+from skgdw._net._scoring import as_labels_of
+from skgdw._rows import as_host_array, encode, is_dataset
+
+
+class LabelledDataset(Dataset[Any]):
+    """A dataset of the net's with labels in place of class codes: what a ``train_split`` gets.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Gives pairs of a row and its class code.
+    classes : ndarray of shape (c,)
+    """
+
+    def __init__(self, dataset: Any, classes: NDArray[Any]) -> None:
+        self.coded, self.classes = dataset, classes
+
+    def __len__(self) -> int:
+        return len(self.coded)
+
+    def __getitem__(self, index: Any) -> tuple[Any, Any]:
+        X, code = self.coded[index]
+        label = as_labels_of(np.asarray(as_host_array(code)), self.classes)
+        return X, label.item() if np.ndim(label) == 0 and hasattr(label, "item") else label
+
+    @property
+    def X(self) -> Any:
+        """The rows, of a dataset that holds them."""
+        return self.coded.X
+
+    @property
+    def y(self) -> Any:
+        """The labels, of a dataset that holds class codes."""
+        return as_labels_of(np.asarray(as_host_array(self.coded.y)), self.classes)
+
+
+def split(net: NeuralNet, X: Any, y: NDArray[np.int64] | None) -> tuple[Any, Any]:
+    """Return training and validation rows of a net as datasets of class codes.
+
+    Parameters
+    ----------
+    net : GDWClassifier
+        Its ``train_split`` sees labels of the user's, and gives them.
+    X : array, mapping or Dataset
+        Training rows, checked.
+    y : ndarray of shape (n,), or None
+        Their class codes; None where a Dataset holds them.
+
+    Returns
+    -------
+    tuple of two datasets
+        The second is None where nothing is held out.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If validation rows of the split's own will not do.
+    """
+    coded, classes = net.get_dataset(X, y), net.classes_inferred_
+    if not net.train_split:
+        return coded, None
+    shown = coded if _are_codes(classes) else LabelledDataset(coded, classes)
+    labels = () if y is None else (classes[y],)
+    train, valid = net.train_split(shown, *labels)
+    own = _Own(net, X, coded, shown)
+    return own.coded_part(train, is_valid=False), own.coded_part(valid, is_valid=True)
+
+
+def _are_codes(classes: NDArray[Any]) -> bool:
+    return classes.dtype.kind in "iu" and bool(np.array_equal(classes, np.arange(len(classes))))
+
+
+class _Own:
+    """Tells parts of the net's dataset from rows that a split has brought along."""
+
+    def __init__(self, net: NeuralNet, X: Any, coded: Any, shown: Any) -> None:
+        self.net, self.X, self.coded, self.shown = net, X, coded, shown
+
+    def coded_part(self, part: Any, *, is_valid: bool) -> Any:
+        """Return a dataset of class codes in place of one that a split has given."""
+        if part is None:
+            return None
+        if part is self.shown:
+            return self.coded
+        if (indices := self._indices(part)) is not None:
+            if isinstance(self.coded, RowDataset):
+                return self.coded.subset(indices)
+            return Subset(self.coded, indices.tolist())
+        return self._checked(part) if is_valid else with_codes(part, None, self._classes)
+
+    @property
+    def _classes(self) -> NDArray[Any]:
+        classes: NDArray[Any] = self.net.classes_inferred_
+        return classes
+
+    def _indices(self, part: Any) -> NDArray[np.intp] | None:
+        """Return which rows of the net's dataset a Subset holds; None of another dataset."""
+        if not isinstance(part, Subset):
+            return None
+        own = np.asarray(part.indices, dtype=np.intp)
+        if part.dataset is self.shown:
+            return own
+        outer = self._indices(part.dataset)
+        return None if outer is None else outer[own]
+
+    def _checked(self, part: Any) -> Any:
+        """Return validation rows of the split's own, checked as `X_val` and `y_val` are."""
+        names, classes = check.SPLIT_ROWS, self._classes
+        if not hasattr(part, "__len__"):
+            raise TypeError(
+                "`train_split` must give validation rows that have a length; got "
+                f"{type(part).__name__} without one. Wrap them in a map-style Dataset."
+            )
+        holds_labels = isinstance(part, SkorchDataset) and part.y is not None
+        given = part.y if holds_labels else labels_inside(part, classes)
+        labels = check.check_pair_labels(given, names)
+        check.check_same_kind(labels, classes, names)
+        check.check_known(labels, classes, names.y)
+        codes = encode(labels, classes)
+        if type(part) is SkorchDataset and not is_dataset(self.X):
+            X = check.open_mapping(part.X, names.X)
+            rows = check.check_pair_rows(self.net, X, labels, self.X, names)
+            return self.net.get_dataset(rows, codes)
+        if not holds_labels:
+            return with_codes(part, None, classes)
+        coded = copy.copy(part)
+        coded.y = codes
+        return coded

@@ -1,0 +1,152 @@
+"""Rows as mappings of names to arrays, which become the arguments of the module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from typing import Any, Protocol, cast
+
+import numpy as np
+from skorch.helper import SliceDataset
+
+from skgdw._rows import RowContainer, as_host_array, is_dataset, is_mapping, n_rows
+from skgdw._validation._inputs import as_dense
+
+
+class RemembersForm(Protocol):
+    """What remembers of what form the rows of ``fit`` were.
+
+    Attributes
+    ----------
+    _row_names : tuple of str or None
+        Names of the arrays in a mapping; empty for arrays without a name, None for a Dataset, or
+        where it is not known.
+    """
+
+    _row_names: tuple[str, ...] | None
+
+
+def open_mapping(X: RowContainer, name: str) -> Any:
+    """Return a mapping as a dict of arrays and tensors, checked; anything else as it is.
+
+    Parameters
+    ----------
+    X : mapping, or anything else
+        A mapping of any class; its entries may be lists or frames. A SliceDataset whose rows are
+        mappings counts as one.
+    name : str
+        What the argument is called.
+
+    Returns
+    -------
+    dict of str to ndarray or Tensor, or X itself
+
+    Raises
+    ------
+    TypeError
+        If names are no strings, or entries have no rows.
+    ValueError
+        If entries are not finite, not equally long, or empty.
+    """
+    if isinstance(X, SliceDataset) and len(X) and is_mapping(X[0]):
+        rows = [X[i] for i in range(len(X))]
+        for i, row in enumerate(rows):
+            check_keys(row, rows[0].keys(), f"{name}[{i}]", f"{name}[0] has")
+        X = {key: [row[key] for row in rows] for key in rows[0]}
+    if not is_mapping(X):
+        return X
+    keys = list(X)
+    if unnamed := [key for key in keys if not isinstance(key, str)]:
+        raise TypeError(
+            f"`{name}` as a mapping must have the names of the module's arguments for keys; got "
+            f"{unnamed}. Name the arrays."
+        )
+    lengths = {key: n_rows(X[key], f"{name}[{key!r}]") for key in keys}
+    if len(set(lengths.values())) != 1 or not all(lengths.values()):
+        raise ValueError(
+            f"`{name}` as a mapping must hold arrays of one length, at least one row; got "
+            f"{lengths or 'no entry'}."
+        )
+    opened = {key: _as_array(X[key], f"{name}[{key!r}]") for key in keys}
+    bad = [key for key, value in opened.items() if not _is_finite(value)]
+    if bad:
+        raise ValueError(f"`{name}` must be finite; got NaN or infinity in the entries {bad}.")
+    return opened
+
+
+def _as_array(value: Any, name: str) -> Any:
+    if hasattr(value, "detach"):
+        return value
+    array = np.asarray(as_dense(value, name))
+    if array.dtype.kind == "O":  # perhaps numbers of several dtypes, as frames may hold
+        try:
+            return array.astype(np.float64)
+        except (TypeError, ValueError):
+            return array
+    return array
+
+
+def check_numbers(X: Mapping[str, Any], name: str = "X") -> None:
+    """Refuse entries of which no tensor can be made: a Dataset of the user's may read texts."""
+    odd = [f"{k!r} ({v.dtype})" for k, v in X.items() if isinstance(v, np.ndarray) and _is_odd(v)]
+    if odd:
+        raise TypeError(
+            f"`{name}` must hold numbers; got the entries {', '.join(odd)}. Encode them, texts for "
+            "instance as the numbers of their words, or leave them out."
+        )
+
+
+def _is_odd(array: np.ndarray) -> bool:
+    return array.dtype.kind not in "biufc"
+
+
+def _is_finite(value: RowContainer) -> bool:
+    array = np.asarray(as_host_array(value))
+    return array.dtype.kind not in "fc" or bool(np.isfinite(array).all())
+
+
+def check_form(net: RemembersForm, X: RowContainer, *, reset: bool) -> None:
+    """Check that rows are of the form that `fit` was given: arrays, or mappings of the same names.
+
+    Parameters
+    ----------
+    net : GDWClassifier
+        Remembers the form.
+    X : array, mapping or Dataset
+        As `open_mapping` returns it.
+    reset : bool
+        Whether X defines the form, or has to agree with it.
+
+    Raises
+    ------
+    TypeError
+        If one is a mapping and the other is not.
+    ValueError
+        If the keys differ.
+    """
+    names = None if is_dataset(X) else tuple(sorted(X)) if is_mapping(X) else ()
+    if reset:
+        net._row_names = names
+        if names != ():  # an earlier fit may have counted columns
+            for counted in ("n_features_in_", "feature_names_in_"):
+                vars(net).pop(counted, None)
+        return
+    known = getattr(net, "_row_names", None)
+    if names is None or known is None or names == known:
+        return
+    if not (names and known):
+        is_to = f"a mapping with the keys {list(known)}" if known else "an array or a frame"
+        found = f"a mapping with the keys {list(names)}" if names else type(X).__name__
+        raise TypeError(f"`X` must be of the form that `fit` was given, {is_to}; got {found}.")
+    check_keys(cast("Mapping[str, Any]", X), known, "X", "`fit` was given")
+
+
+def check_keys(X: Mapping[str, Any], known: Set[str] | Sequence[str], name: str, of: str) -> None:
+    """Check that a mapping has the keys `known`."""
+    names = set(X)
+    if names != set(known):
+        missing, further = sorted(set(known) - names), sorted(names - set(known))
+        found = [f"{what} {keys}" for what, keys in (("lacks", missing), ("adds", further)) if keys]
+        raise ValueError(
+            f"`{name}` must have the keys that {of}, {sorted(known)}; got one that "
+            f"{' and '.join(found)}. Pass the same entries."
+        )

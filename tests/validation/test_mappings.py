@@ -1,0 +1,140 @@
+"""Rows as mappings: what may stand in one, and that later ones are like that of `fit`."""
+
+from collections import UserDict
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.sparse import csr_array
+from skorch.helper import SliceDataset
+
+from skgdw._validation import check_form, check_numbers, open_mapping
+
+
+@pytest.mark.parametrize(
+    ("mapping", "words"),
+    [
+        ({}, "`X` as a mapping must hold arrays of one length, .*; got no entry"),
+        ({"a": np.zeros(3), "b": np.zeros(2)}, r"of one length, .*; got {'a': 3, 'b': 2}"),
+        ({"a": np.zeros((0, 2))}, r"at least one row; got {'a': 0}"),
+        (
+            {"a": [1.0, np.nan], "b": [1, 2], "c": [np.inf, 0.0]},
+            r"`X` must be finite; got NaN or infinity in the entries \['a', 'c'\]",
+        ),
+    ],
+)
+def test_mappings_are_checked_entry_by_entry(mapping, words):
+    with pytest.raises(ValueError, match=words):
+        open_mapping(mapping, "X")
+
+
+def test_text_in_a_mapping_is_for_a_dataset_of_the_users_to_read():
+    opened = open_mapping({"words": ["a", "b"], "length": np.array([1, 2])}, "X")
+    assert opened["words"].tolist() == ["a", "b"]
+    with pytest.raises(TypeError, match=r"`X` must hold numbers; got the entries 'words' \(<U1\)"):
+        check_numbers(opened)
+
+
+ENTRIES = {
+    "list": [[1.0, 2.0], [3.0, 4.0]],
+    "arrays": [np.array([1.0, 2.0]), np.array([3.0, 4.0])],
+    "tensors": [torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0])],
+    "frame": pd.DataFrame({"u": [1, 3], "v": [2.0, 4.0]}),
+    "odd frame": pd.DataFrame({"u": [True, False], "v": pd.Categorical([1, 2])}),
+    "slices": SliceDataset([([1.0, 2.0],), ([3.0, 4.0],)]),
+}
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+@pytest.mark.parametrize("kind", [dict, UserDict])
+def test_entries_become_arrays(entry, kind):
+    opened = open_mapping(kind(a=ENTRIES[entry]), "X")
+    assert type(opened) is dict
+    assert opened["a"].dtype.kind == "f"
+    assert opened["a"].shape == (2, 2)
+
+
+def test_tensors_stay():
+    tensor = torch.zeros(2)
+    assert open_mapping({"a": tensor}, "X")["a"] is tensor
+
+
+def test_rows_that_are_mappings_become_one():
+    rows = SliceDataset([({"a": [1.0], "b": 2},), ({"a": [3.0], "b": 4},)])
+    opened = open_mapping(rows, "X")
+    assert {name: value.tolist() for name, value in opened.items()} == {
+        "a": [[1.0], [3.0]], "b": [2, 4],
+    }  # fmt: skip
+    uneven = SliceDataset([({"a": [1.0], "b": 2},), ({"a": [3.0]},)])
+    with pytest.raises(
+        ValueError, match=r"`X\[1\]` must have the keys that X\[0\] has.*lacks \['b'\]"
+    ):
+        open_mapping(uneven, "X")
+
+
+REFUSED = {
+    "ragged": ([[1.0], [1.0, 2.0]], ValueError, r"`X\['a'\]` must hold rows of one shape"),
+    "sparse": (csr_array(np.eye(2)), TypeError, r"`X\['a'\]` must be dense.*toarray\(\)"),
+    "number": (3, TypeError, r"`X\['a'\]` must be an array-like with rows; got int"),
+}
+
+
+@pytest.mark.parametrize("entry", REFUSED)
+def test_entries_that_will_not_do(entry):
+    value, error, words = REFUSED[entry]
+    with pytest.raises(error, match=words):
+        open_mapping({"a": value}, "X")
+
+
+def test_keys_are_names():
+    with pytest.raises(TypeError, match=r"names of the module's arguments for keys; got \[0, 1\]"):
+        open_mapping({0: np.zeros(2), 1: np.zeros(2), "a": np.zeros(2)}, "X")
+
+
+@pytest.mark.parametrize("other", [np.zeros((2, 2)), [1], None])
+def test_anything_else_is_left(other):
+    assert open_mapping(other, "X") is other
+
+
+class Net:
+    """Remembers the form of its rows, as a classifier does."""
+
+    n_features_in_ = None
+
+
+MAPPING = {"a": np.zeros(2), "b": np.zeros(2)}
+FORMS = [
+    (MAPPING, {"a": 0}, ValueError, r"keys that `fit` was given, \['a', 'b'\]; .* lacks \['b'\]"),
+    (MAPPING, {**MAPPING, "c": 0}, ValueError, r"got one that adds \['c'\]. Pass the same"),
+    (MAPPING, {"a": 0, "c": 0}, ValueError, r"lacks \['b'\] and adds \['c'\]"),
+    (MAPPING, np.zeros((2, 2)), TypeError, r"a mapping with the keys \['a', 'b'\]; got ndarray"),
+    (
+        np.zeros((2, 2)),
+        MAPPING,
+        TypeError,
+        r"an array or a frame; got a mapping with the keys \['a",
+    ),
+]
+
+
+@pytest.mark.parametrize(("first", "later", "error", "words"), FORMS)
+def test_later_rows_are_of_the_form_of_fit(first, later, error, words):
+    net = Net()
+    check_form(net, first, reset=True)
+    check_form(net, first, reset=False)
+    with pytest.raises(error, match=words):
+        check_form(net, later, reset=False)
+
+
+def test_of_an_unknown_form_all_will_do():
+    net = Net()  # as out of a file of an earlier version
+    for rows in (MAPPING, np.zeros((2, 2)), [1]):
+        check_form(net, rows, reset=False)
+
+
+def test_a_mapping_has_no_columns_to_count():
+    net = Net()
+    net.n_features_in_ = 4
+    check_form(net, MAPPING, reset=True)
+    assert net.n_features_in_ is None
