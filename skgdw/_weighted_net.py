@@ -30,7 +30,7 @@ from skgdw._training._precision import PRECISIONS
 from skgdw._training._schedule import FitSchedule, begin_anew, end_constant_rate
 from skgdw._training._session import Session
 from skgdw._training.trial._derivatives import META_GRADIENTS
-from skgdw._validation import check_logits, check_parameters
+from skgdw._validation import check_logits, check_parameters, check_steps
 from skgdw.callbacks import Resume
 from skgdw.weighting._registry import weighting_class
 
@@ -64,12 +64,14 @@ class WeightedNet(BuiltNet):
     def _as_before_if_refused(self) -> Iterator[None]:
         """Undo what checking and building did, where an error came before the first step."""
         before = self.__dict__.copy()
+        n_epochs = len(getattr(self, "history_", None) or ())
         try:
             yield
         except Exception:
             if self._session is None or not self._session.has_begun:
                 self.__dict__.clear()
                 self.__dict__.update(before)
+                del (getattr(self, "history_", None) or [])[n_epochs:]
             raise
         finally:
             for name in ("_data", "_is_partial_fit", "_session", "_seeds"):
@@ -319,6 +321,8 @@ class WeightedNet(BuiltNet):
         """Run the batches of one epoch; figures stay on the device until it ends."""
         if not training:
             super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+            if iterator is not None:
+                check_steps(self.history[-1, prefix + "_batch_count"], iterator, "iterator_valid")
             return
         session, count = self._running, 0
         if session.stage is not None and session.has_stages:
@@ -335,5 +339,6 @@ class WeightedNet(BuiltNet):
         finally:
             is_weighted = session.stage is not None and session.stage.is_weighted
             settle(self.history, f"{prefix}_loss", is_weighted=is_weighted)
+        check_steps(count, iterator, "iterator_train")
         self.history.record(prefix + "_batch_count", count)
         session.end_epoch(self.history)

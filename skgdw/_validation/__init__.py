@@ -5,6 +5,7 @@ from skgdw._validation._built import (
     check_batch_statistics,
     check_logits,
     check_optimizer,
+    check_steps,
     check_weights,
 )
 from skgdw._validation._class_prior import check_class_prior
@@ -81,6 +82,7 @@ __all__ = [
     "check_same_classes",
     "check_same_kind",
     "check_settable",
+    "check_steps",
     "check_weights",
     "find_classes",
     "open_mapping",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from typing import Any
 
 import torch
@@ -43,6 +44,36 @@ def check_batch_statistics(module: nn.Module, n_train: int, n_meta: int | None) 
             f"{' and '.join(single)} batches hold one: batch statistics of one row do not exist. "
             "Raise the batch size, give more meta rows, or use another normalisation."
         )
+
+
+def check_steps(n_batches: int, loader: object, name: str) -> None:
+    """Refuse an epoch without a batch: nothing would be learnt, or scored, and nothing said.
+
+    Parameters
+    ----------
+    n_batches : int
+        Of the epoch that has just ended.
+    loader : iterable
+        What gave them.
+    name : str
+        The parameter that it came from.
+
+    Raises
+    ------
+    ValueError
+        If there was none.
+    """
+    if n_batches:
+        return
+    loader = getattr(loader, "loader", loader)  # ours goes round the one that it is given
+    rows, size = getattr(loader, "dataset", None), getattr(loader, "batch_size", None)
+    counted = f" from {len(rows)} rows" if isinstance(rows, Sized) else ""
+    counted += "" if size is None else f" in batches of {size}"
+    remedy = "Pass a loader or sampler that can be gone through again and again"
+    if getattr(loader, "drop_last", False):
+        counted += " with drop_last=True"
+        remedy = f"Lower `batch_size`, or leave out `{name}__drop_last`"
+    raise ValueError(f"`{name}` must give a batch in every epoch; got none{counted}. {remedy}.")
 
 
 def check_auto_module(module: str, *, is_fitting: bool) -> None:
