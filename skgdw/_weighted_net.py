@@ -15,10 +15,12 @@ from torch.utils.data import Dataset
 
 from skgdw._built_net import BuiltNet
 from skgdw._feed._dataset import RowDataset
-from skgdw._feed._feed import Feed, Loading
+from skgdw._feed._draws import drawn, seeded
+from skgdw._feed._feed import SPLIT, VALID, Feed, Loading
 from skgdw._feed._layout import Layout
 from skgdw._feed._numbers import rows_of
 from skgdw._intake._check_fit import GivenRows, TrainingData, check_fit
+from skgdw._net._interrupts import pass_on_interrupt
 from skgdw._net._sklearn_net import SklearnNet, listens
 from skgdw._net._splits import split
 from skgdw._training._checkpoint import Saved, collect, restore
@@ -115,6 +117,7 @@ class WeightedNet(BuiltNet):
             else:
                 self._renew_weighting()
             super().partial_fit(data.train.X, data.train.y)
+        pass_on_interrupt(self._session)
         if self._session is None:  # interrupted before the first step
             return
         columns = self._session.ledger.columns()
@@ -125,8 +128,7 @@ class WeightedNet(BuiltNet):
     # Data.
 
     def _order_seed(self) -> int:
-        seed: int = self._seeds["train"]
-        return seed
+        return int(self._seeds["train"])
 
     def get_split_datasets(self, X: Any, y: Any = None, **kwargs: Any) -> tuple[Any, Any]:
         """Return training and validation data as datasets of whole batches."""
@@ -135,10 +137,14 @@ class WeightedNet(BuiltNet):
             return self.get_dataset(X, y), self.get_dataset(data.valid.X, data.valid.y)
         if data is not None and session.stage is not None and session.stage.fine_tunes:
             if session.held_out is None:  # the fit goes on from within this stage
-                _, session.held_out = split(self, data.train.X, data.train.y)
+                _, session.held_out = self._split(data.train.X, data.train.y)
             return self.get_dataset(X, y), session.held_out
-        train, session.held_out = split(self, X, y)
+        train, session.held_out = self._split(X, y)
         return train, session.held_out
+
+    def _split(self, X: Any, y: Any) -> tuple[Any, Any]:
+        with seeded(self._seeds["meta"], SPLIT):
+            return split(self, X, y)
 
     def get_dataset(self, X: Any, y: Any = None) -> Dataset[Any]:
         """Return the dataset of X; training rows know their places."""
@@ -151,7 +157,9 @@ class WeightedNet(BuiltNet):
     def get_iterator(self, dataset: Dataset[Any], training: bool = False) -> Any:
         """Return the loader of a dataset; that of training can be saved and resumed."""
         session = self._session
-        if not training or session is None or session.stage is None or session.epochs is not None:
+        if session is not None and not training:
+            return drawn(super().get_iterator(dataset), self._seeds["meta"], VALID)
+        if session is None or session.stage is None or session.epochs is not None:
             return super().get_iterator(dataset, training)
         if session.stage.fine_tunes:
             return session.begin(session.fine_tuning_loader(self._seeds["train"]))
@@ -233,6 +241,7 @@ class WeightedNet(BuiltNet):
                     self.history_ = restore(saved, self._random, self.callbacks_)
                     self._seeds, saved = saved["seeds"], None
                 self._run_stage(stage, epochs, is_last=stage is plan[-1], **kwargs)
+        session.has_ended = True
         return self
 
     def _run_stage(self, stage: Stage, epochs: int, *, is_last: bool, **kwargs: Any) -> None:
