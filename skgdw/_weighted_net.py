@@ -15,8 +15,8 @@ from torch.utils.data import Dataset
 
 from skgdw._built_net import BuiltNet
 from skgdw._feed._dataset import RowDataset
-from skgdw._feed._draws import drawn, seeded
-from skgdw._feed._feed import SPLIT, VALID, Feed, Loading
+from skgdw._feed._draws import drawn
+from skgdw._feed._feed import VALID, Feed, Loading
 from skgdw._feed._layout import Layout
 from skgdw._feed._numbers import rows_of
 from skgdw._intake._check_fit import GivenRows, TrainingData, check_fit
@@ -137,14 +137,10 @@ class WeightedNet(BuiltNet):
             return self.get_dataset(X, y), self.get_dataset(data.valid.X, data.valid.y)
         if data is not None and session.stage is not None and session.stage.fine_tunes:
             if session.held_out is None:  # the fit goes on from within this stage
-                _, session.held_out = self._split(data.train.X, data.train.y)
+                _, session.held_out = split(self, data.train.X, data.train.y)
             return self.get_dataset(X, y), session.held_out
-        train, session.held_out = self._split(X, y)
+        train, session.held_out = split(self, X, y)
         return train, session.held_out
-
-    def _split(self, X: Any, y: Any) -> tuple[Any, Any]:
-        with seeded(self._seeds["meta"], SPLIT):
-            return split(self, X, y)
 
     def get_dataset(self, X: Any, y: Any = None) -> Dataset[Any]:
         """Return the dataset of X; training rows know their places."""

@@ -33,7 +33,7 @@ from skgdw._validation import (
     open_mapping,
     passes_through,
 )
-from skgdw._validation._outputs import first_output
+from skgdw._validation._outputs import check_finite, first_output
 
 
 class _State:
@@ -234,8 +234,14 @@ class SklearnNet(SettableNet, SavingNet, FedNet, NeuralNetClassifier):
         NotFittedError
             If ``fit`` has not been called.
         """
-        probability = super().predict_proba(self._checked_rows(X))
+        probability = self._finite(super().predict_proba(self._checked_rows(X)))
         return at_class_shares(probability, self._class_shares(probability.shape[1]))
+
+    def _finite(self, outputs: np.ndarray) -> np.ndarray:
+        """Return outputs to predict from, or raise; callbacks that score may see any."""
+        if vars(self).get("_session") is None:
+            check_finite(outputs)
+        return outputs
 
     def _class_shares(self, n_classes: int) -> np.ndarray | None:
         """Return how frequent the classes are where predictions are for; None as in the logits."""
@@ -311,6 +317,6 @@ class SklearnNet(SettableNet, SavingNet, FedNet, NeuralNetClassifier):
         # In float32, as numpy has no bfloat16; doubles stay.
         parts = [first_output(batch).detach().cpu() for batch in batches]
         logits = torch.cat(parts)
-        wide: np.ndarray = (logits if logits.dtype == torch.float64 else logits.float()).numpy()
+        wide = self._finite((logits if logits.dtype == torch.float64 else logits.float()).numpy())
         shares = self._class_shares(wide.shape[1])
         return wide if shares is None else wide + log_shares(shares).astype(wide.dtype)

@@ -13,6 +13,8 @@ from torch.utils.data import Dataset, Subset
 
 from skgdw import _validation as check
 from skgdw._feed._dataset import RowDataset
+from skgdw._feed._draws import seeded
+from skgdw._feed._feed import SPLIT
 from skgdw._intake._datasets import labels_inside, with_codes
 from skgdw._net._scoring import as_labels_of
 from skgdw._rows import as_host_array, encode, is_dataset
@@ -77,7 +79,8 @@ def split(net: NeuralNet, X: Any, y: NDArray[np.int64] | None) -> tuple[Any, Any
         return coded, None
     shown = coded if _are_codes(classes) else LabelledDataset(coded, classes)
     labels = () if y is None else (classes[y],)
-    train, valid = net.train_split(shown, *labels)
+    with seeded(net._seeds["meta"], SPLIT):
+        train, valid = net.train_split(shown, *labels)
     own = _Own(net, X, coded, shown)
     return own.coded_part(train, is_valid=False), own.coded_part(valid, is_valid=True)
 

@@ -9,7 +9,13 @@ from skgdw._validation._built import (
     check_weights,
 )
 from skgdw._validation._class_prior import check_class_prior
-from skgdw._validation._inputs import check_any_rows, check_enough_rows, check_X, passes_through
+from skgdw._validation._inputs import (
+    check_any_rows,
+    check_enough_rows,
+    check_X,
+    passes_through,
+    warn_of_channels_last,
+)
 from skgdw._validation._labels import (
     check_dataset_labels,
     check_given,
@@ -87,6 +93,7 @@ __all__ = [
     "find_classes",
     "open_mapping",
     "passes_through",
+    "warn_of_channels_last",
     "warn_of_meta_classes",
     "warn_of_meta_overlap",
     "warn_of_scale",

@@ -13,9 +13,14 @@ from skorch.helper import SliceDataset
 
 from skgdw._rows import RowContainer, as_host_array, is_dataset, is_mapping, n_rows
 from skgdw._validation._stacks import stacked
+from skgdw._warn import warn
+from skgdw.exceptions import ChannelsLastWarning
 
 # One dtype, or those that arrays may keep, of which others become the first.
 DTypes = DTypeLike | tuple[DTypeLike, ...]
+
+# Channels of pictures: gray, RGB, RGB with opacity.
+_CHANNELS = (1, 3, 4)
 
 
 def passes_through(X: object) -> bool:
@@ -150,3 +155,18 @@ def check_any_rows(X: RowContainer) -> None:
     """Check that there is something to predict for, in a mapping or Dataset that has a length."""
     if hasattr(X, "__len__") and n_rows(X) == 0:
         raise ValueError(f"`X` must hold at least one row; got an empty {type(X).__name__}.")
+
+
+def warn_of_channels_last(shape: tuple[int, ...]) -> None:
+    """Warn of images of shape (n, height, width, channels), which would have `height` channels."""
+    if len(shape) != 4:
+        return
+    _, *sides, last = shape
+    # Maps of features may be as small as 4 x 4: what is no larger than that is no picture.
+    if last in _CHANNELS and min(sides) > max(_CHANNELS):
+        warn(
+            f"Images should be of shape (n, channels, height, width); got {shape}, which are taken "
+            f"for {shape[1]} channels of {shape[2]} x {last} pixels. If the channels stand last, "
+            "move them: X.transpose(0, 3, 1, 2), and X_meta and all later rows likewise.",
+            ChannelsLastWarning,
+        )

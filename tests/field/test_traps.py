@@ -14,6 +14,8 @@ from skorch.callbacks import Callback, EarlyStopping
 from skorch.dataset import ValidSplit
 
 from classifier_cases import Net, blobs, quick
+from skgdw import GDWClassifier
+from skgdw.exceptions import ChannelsLastWarning
 
 X, Y, X_META, Y_META = blobs()
 META = {"X_meta": (X_META,), "y_meta": (Y_META,)}
@@ -137,3 +139,44 @@ def test_a_few_odd_rows_are_told_from_a_network_that_is_gone():
     words = "got NaN or infinity in 2 of 48 rows, the first in row 3.*Look at these rows"
     with pytest.raises(ValueError, match=words):
         net.predict(torch.utils.data.TensorDataset(rows, torch.tensor(Y)))
+
+
+# --- channels last --------------------------------------------------------------------------------
+
+
+def images(*shape):
+    return np.random.default_rng(0).normal(size=(12, *shape)).astype(np.float32)
+
+
+LABELS = np.arange(12) % 2
+
+
+@pytest.mark.parametrize("shape", [(9, 9, 3), (8, 12, 1), (6, 6, 4)])
+def test_channels_that_stand_last(shape):
+    words = (
+        rf"shape \(n, channels, height, width\); got \(12, .*for {shape[0]} channels of {shape[1]} "
+        rf"x {shape[2]} pixels.*X.transpose\(0, 3, 1, 2\)"
+    )
+    net = GDWClassifier(weighting="uniform", max_epochs=1, verbose=0)
+    with pytest.warns(ChannelsLastWarning, match=words):
+        net.fit(images(*shape), LABELS)
+
+
+@pytest.mark.parametrize("shape", [(3, 9, 9), (1, 12, 4), (16, 4, 4), (3, 9, 3), (9, 9, 5)])
+def test_channels_that_stand_first(shape):
+    net = GDWClassifier(weighting="uniform", max_epochs=1, verbose=0)
+    assert net.fit(images(*shape), LABELS).n_features_in_ == shape[0]
+
+
+class MovesChannels(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 9), torch.nn.Flatten())
+
+    def forward(self, X):
+        return self.layers(X.movedim(-1, 1))
+
+
+def test_a_module_of_ones_own_may_take_them_last():
+    net = quick(MovesChannels, weighting="uniform").fit(images(9, 9, 3), LABELS)
+    assert net.predict(images(9, 9, 3)).shape == (12,)
