@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from skgdw._net._class_prior import at_class_shares, log_shares
 from skgdw._net._datasets import FedNet
+from skgdw._net._monitors import MISSING, check_monitors, explain
 from skgdw._net._pickle import SavingNet
 from skgdw._net._scoring import as_labels_of, labels_for
 from skgdw._net._set_params import SettableNet
@@ -28,6 +29,7 @@ from skgdw._rows import RowContainer, local_random_state
 from skgdw._validation import (
     check_any_rows,
     check_form,
+    check_free,
     check_prediction,
     check_X,
     open_mapping,
@@ -151,13 +153,21 @@ class SklearnNet(SettableNet, SavingNet, FedNet, NeuralNetClassifier):
         """Tell the callbacks; those that score see labels where datasets hold class codes."""
         if "y" in kwargs:  # at the start and at the end of training
             kwargs["y"] = as_labels_of(kwargs["y"], self.classes_inferred_)
+        if method_name == "on_train_begin":
+            check_monitors(self)
         getattr(self, method_name)(self, **kwargs)
         for _, callback in self.callbacks_:
             if not listens(callback, method_name):
                 continue
             scores = isinstance(callback, ScoringBase)
-            with labels_for(self, callback) if scores else nullcontext():
-                getattr(callback, method_name)(self, **kwargs)
+            try:
+                with labels_for(self, callback) if scores else nullcontext():
+                    getattr(callback, method_name)(self, **kwargs)
+            except MISSING as error:
+                explain(self, callback, error)
+                raise
+        if method_name == "on_epoch_begin":  # callbacks may have frozen some
+            check_free(self.module_, (one for _, one in self.get_all_learnable_params()))
 
     # Prediction.
 

@@ -3,6 +3,8 @@
 from skgdw._validation._built import (
     check_auto_module,
     check_batch_statistics,
+    check_free,
+    check_gradient,
     check_logits,
     check_optimizer,
     check_steps,
@@ -69,7 +71,9 @@ __all__ = [
     "check_device",
     "check_enough_rows",
     "check_form",
+    "check_free",
     "check_given",
+    "check_gradient",
     "check_known",
     "check_labels",
     "check_logits",

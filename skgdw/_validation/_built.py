@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sized
+from collections.abc import Iterable, Sized
 from typing import Any
 
 import torch
@@ -74,6 +74,40 @@ def check_steps(n_batches: int, loader: object, name: str) -> None:
         counted += " with drop_last=True"
         remedy = f"Lower `batch_size`, or leave out `{name}__drop_last`"
     raise ValueError(f"`{name}` must give a batch in every epoch; got none{counted}. {remedy}.")
+
+
+def check_free(module: nn.Module, learnable: Iterable[Tensor]) -> None:
+    """Refuse to train where there is nothing to be trained.
+
+    Parameters
+    ----------
+    module : nn.Module
+    learnable : iterable of Tensor
+        What the optimizer is to train: the parameters of the module and of the criterion.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or all are frozen.
+    """
+    parameters = list(learnable)
+    if any(parameter.requires_grad for parameter in parameters):
+        return
+    found = f"with all {len(parameters)} of them frozen" if parameters else "without any"
+    raise ValueError(
+        f"`module` must have parameters to train; got {type(module).__name__} {found}. Leave those "
+        "of its last layers free, requires_grad=True, or give it a layer that learns."
+    )
+
+
+def check_gradient(logits: Tensor, module: nn.Module) -> None:
+    """Refuse logits, of a pass that keeps what gradients need, that come of no parameter."""
+    if not logits.requires_grad:
+        raise ValueError(
+            "`module` must return logits that its parameters can be trained by; what "
+            f"{type(module).__name__} returns has no gradient. Take `torch.no_grad` and `detach` "
+            "out of `forward`."
+        )
 
 
 def check_auto_module(module: str, *, is_fitting: bool) -> None:
