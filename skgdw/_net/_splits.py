@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import numpy as np
@@ -140,8 +139,4 @@ class _Own:
             X = check.open_mapping(part.X, names.X)
             rows = check.check_pair_rows(self.net, X, labels, self.X, names)
             return self.net.get_dataset(rows, codes)
-        if not holds_labels:
-            return with_codes(part, None, classes)
-        coded = copy.copy(part)
-        coded.y = codes
-        return coded
+        return with_codes(part, codes if holds_labels else None, classes)
