@@ -18,6 +18,7 @@ from skorch.callbacks.scoring import ScoringBase
 from skorch.history import History
 from torch import Tensor, nn
 
+from skgdw._intake._datasets import labels_inside
 from skgdw._net._class_prior import at_class_shares, log_shares
 from skgdw._net._datasets import FedNet
 from skgdw._net._monitors import MISSING, check_monitors, explain
@@ -25,11 +26,12 @@ from skgdw._net._pickle import SavingNet
 from skgdw._net._scoring import as_labels_of, labels_for
 from skgdw._net._set_params import SettableNet
 from skgdw._net._signature import show_inherited
-from skgdw._rows import RowContainer, local_random_state
+from skgdw._rows import RowContainer, is_dataset, local_random_state
 from skgdw._validation import (
     check_any_rows,
     check_form,
     check_free,
+    check_given,
     check_prediction,
     check_X,
     open_mapping,
@@ -272,6 +274,29 @@ class SklearnNet(SettableNet, SavingNet, FedNet, NeuralNetClassifier):
         """
         probability = self.predict_proba(X)
         return self.classes_[probability.argmax(axis=1)]
+
+    def score(
+        self, X: RowContainer, y: RowContainer | None = None, sample_weight: Any = None
+    ) -> float:
+        """Return the share of rows that are predicted rightly.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, channels, height, width)
+            Rows as given to ``fit``.
+        y : array-like of shape (n_samples,)
+            Their labels; None for a Dataset that holds them.
+        sample_weight : array-like of shape (n_samples,), optional
+            How much each row counts.
+
+        Returns
+        -------
+        float
+            The accuracy.
+        """
+        if y is None and is_dataset(X):
+            y = labels_inside(X, self.classes_)
+        return float(super().score(X, check_given(y, "y"), sample_weight))
 
     def predict_log_proba(self, X: RowContainer) -> np.ndarray:
         """Return the logarithms of class probabilities.
