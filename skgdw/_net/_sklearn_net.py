@@ -37,7 +37,7 @@ from skgdw._validation import (
     open_mapping,
     passes_through,
 )
-from skgdw._validation._outputs import check_finite, first_output
+from skgdw._validation._outputs import check_finite, first_output, portable
 
 
 class _State:
@@ -76,14 +76,6 @@ def _returns_logits(net: SklearnNet) -> bool:
         "`decision_function` is there where the module returns logits, as it does for "
         f"criterion=torch.nn.CrossEntropyLoss; got {net.criterion!r}. Use `predict_proba`."
     )
-
-
-def _portable(output: Any) -> Any:
-    """Return an output that skorch can move, or else its logits: it knows tuples of tensors."""
-    is_tuple = type(output) is tuple and all(
-        isinstance(part, Tensor) and part.ndim > 0 for part in output
-    )
-    return output if is_tuple else first_output(output)
 
 
 class SklearnNet(SettableNet, SavingNet, FedNet, NeuralNetClassifier):
@@ -190,12 +182,12 @@ class SklearnNet(SettableNet, SavingNet, FedNet, NeuralNetClassifier):
 
     def evaluation_step(self, batch: Any, training: bool = False) -> Any:
         """Return the module's output for a batch, as far as skorch can hand it on."""
-        return _portable(super().evaluation_step(batch, training))
+        return portable(super().evaluation_step(batch, training))
 
     def validation_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Return loss and output of a batch of validation rows."""
         step: dict[str, Any] = super().validation_step(batch, **fit_params)
-        return {**step, "y_pred": _portable(step["y_pred"])}
+        return {**step, "y_pred": portable(step["y_pred"])}
 
     def _checked_rows(self, X: RowContainer) -> Any:
         """Return rows to predict for, as the datasets take them."""

@@ -39,6 +39,14 @@ def first_output(output: object) -> Tensor:
     return cast("Tensor", first)
 
 
+def portable(output: Any) -> Any:
+    """Return an output that skorch can move, or else its logits: it knows tuples of tensors."""
+    is_tuple = type(output) is tuple and all(
+        isinstance(part, Tensor) and part.ndim > 0 for part in output
+    )
+    return output if is_tuple else first_output(output)
+
+
 def check_finite(outputs: NDArray[Any]) -> None:
     """Refuse to predict from what a network that has diverged returns: NaN has no largest entry.
 
