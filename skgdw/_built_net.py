@@ -23,7 +23,7 @@ from skgdw._training._random import RandomStream
 from skgdw._training._schedule import FitSchedule
 from skgdw._training.speed._switch import speed_in_use
 from skgdw._training.trial._probe import eager
-from skgdw._validation import check_auto_module, check_reduction
+from skgdw._validation import check_auto_module, check_free, check_reduction
 from skgdw._validation._weighting import weighting_fault
 from skgdw.modules import MLP
 from skgdw.weighting import Weighting
@@ -181,6 +181,7 @@ class BuiltNet(SklearnNet):
 
     def initialize_optimizer(self, triggered_directly: Any = None) -> BuiltNet:
         """Build ``optimizer_`` and ``weight_net_optimizer_``."""
+        check_free(eager(self.module_), (one for _, one in self.get_all_learnable_params()))
         args, kwargs = self.get_params_for_optimizer("optimizer", self.get_all_learnable_params())
         if self.optimizer is SGD:
             own = _TABLES if isinstance(eager(self.module_), MLP) else _IMAGES

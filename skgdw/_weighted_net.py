@@ -15,10 +15,12 @@ from torch.utils.data import Dataset
 
 from skgdw._built_net import BuiltNet
 from skgdw._feed._dataset import RowDataset
-from skgdw._feed._feed import Feed, Loading
+from skgdw._feed._draws import drawn
+from skgdw._feed._feed import VALID, Feed, Loading
 from skgdw._feed._layout import Layout
 from skgdw._feed._numbers import rows_of
 from skgdw._intake._check_fit import GivenRows, TrainingData, check_fit
+from skgdw._net._interrupts import pass_on_interrupt
 from skgdw._net._sklearn_net import SklearnNet, listens
 from skgdw._net._splits import split
 from skgdw._training._checkpoint import Saved, collect, restore
@@ -30,7 +32,7 @@ from skgdw._training._precision import PRECISIONS
 from skgdw._training._schedule import FitSchedule, begin_anew, end_constant_rate
 from skgdw._training._session import Session
 from skgdw._training.trial._derivatives import META_GRADIENTS
-from skgdw._validation import check_logits, check_parameters
+from skgdw._validation import check_logits, check_parameters, check_steps
 from skgdw.callbacks import Resume
 from skgdw.weighting._registry import weighting_class
 
@@ -64,12 +66,14 @@ class WeightedNet(BuiltNet):
     def _as_before_if_refused(self) -> Iterator[None]:
         """Undo what checking and building did, where an error came before the first step."""
         before = self.__dict__.copy()
+        n_epochs = len(getattr(self, "history_", None) or ())
         try:
             yield
         except Exception:
             if self._session is None or not self._session.has_begun:
                 self.__dict__.clear()
                 self.__dict__.update(before)
+                del (getattr(self, "history_", None) or [])[n_epochs:]
             raise
         finally:
             for name in ("_data", "_is_partial_fit", "_session", "_seeds"):
@@ -113,6 +117,7 @@ class WeightedNet(BuiltNet):
             else:
                 self._renew_weighting()
             super().partial_fit(data.train.X, data.train.y)
+        pass_on_interrupt(self._session)
         if self._session is None:  # interrupted before the first step
             return
         columns = self._session.ledger.columns()
@@ -123,8 +128,7 @@ class WeightedNet(BuiltNet):
     # Data.
 
     def _order_seed(self) -> int:
-        seed: int = self._seeds["train"]
-        return seed
+        return int(self._seeds["train"])
 
     def get_split_datasets(self, X: Any, y: Any = None, **kwargs: Any) -> tuple[Any, Any]:
         """Return training and validation data as datasets of whole batches."""
@@ -149,7 +153,9 @@ class WeightedNet(BuiltNet):
     def get_iterator(self, dataset: Dataset[Any], training: bool = False) -> Any:
         """Return the loader of a dataset; that of training can be saved and resumed."""
         session = self._session
-        if not training or session is None or session.stage is None or session.epochs is not None:
+        if session is not None and not training:
+            return drawn(super().get_iterator(dataset), self._seeds["meta"], VALID)
+        if session is None or session.stage is None or session.epochs is not None:
             return super().get_iterator(dataset, training)
         if session.stage.fine_tunes:
             return session.begin(session.fine_tuning_loader(self._seeds["train"]))
@@ -231,6 +237,7 @@ class WeightedNet(BuiltNet):
                     self.history_ = restore(saved, self._random, self.callbacks_)
                     self._seeds, saved = saved["seeds"], None
                 self._run_stage(stage, epochs, is_last=stage is plan[-1], **kwargs)
+        session.has_ended = True
         return self
 
     def _run_stage(self, stage: Stage, epochs: int, *, is_last: bool, **kwargs: Any) -> None:
@@ -319,6 +326,8 @@ class WeightedNet(BuiltNet):
         """Run the batches of one epoch; figures stay on the device until it ends."""
         if not training:
             super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+            if iterator is not None:
+                check_steps(self.history[-1, prefix + "_batch_count"], iterator, "iterator_valid")
             return
         session, count = self._running, 0
         if session.stage is not None and session.has_stages:
@@ -335,5 +344,6 @@ class WeightedNet(BuiltNet):
         finally:
             is_weighted = session.stage is not None and session.stage.is_weighted
             settle(self.history, f"{prefix}_loss", is_weighted=is_weighted)
+        check_steps(count, iterator, "iterator_train")
         self.history.record(prefix + "_batch_count", count)
         session.end_epoch(self.history)

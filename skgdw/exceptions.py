@@ -5,6 +5,7 @@ turns all of them into errors.
 """
 
 __all__ = [
+    "ChannelsLastWarning",
     "CriterionError",
     "MetaClassWarning",
     "MetaGradientFallbackWarning",
@@ -48,6 +49,10 @@ class MetaSlicedWarning(SkgdwWarning):
 
 class ValidationOverlapWarning(SkgdwWarning):
     """Validation rows also stand in the training set or in the meta set."""
+
+
+class ChannelsLastWarning(SkgdwWarning):
+    """Images seem to have their channels last, where the network takes them first."""
 
 
 class MetaGradientFallbackWarning(SkgdwWarning):

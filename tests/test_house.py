@@ -124,7 +124,7 @@ MAY_IMPORT = {
     "_training._metrics": {"_warn", "exceptions"},
     "_training._plan": {"_intake"},
     "_training._precision": set(),
-    "_training._random": set(),
+    "_training._random": {"_rows"},
     "_training._schedule": set(),
     "_net": {"_feed", "_intake", "_rows", "_validation", "_version", "exceptions", "modules"},
     "model_selection": {"_intake", "_rows", "exceptions"},

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from skgdw._feed._dataset import Batch, RowDataset
+from skgdw._feed._draws import drawn
 from skgdw._feed._layout import Inputs, Layout
 from skgdw._feed._loader import make_loader
 from skgdw._feed._rounds import Rounds
@@ -25,6 +26,9 @@ Iterator_: TypeAlias = Callable[..., Iterable[Any]]
 
 # Rows a pass without training takes at once.
 _SURVEY_ROWS = 1024
+
+# Who reads rows, so that no two draw the same global random numbers.
+TRAIN, _META, _FIRST, _SURVEY, VALID, SPLIT = range(6)
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ class Feed:
     balance_meta : bool
         Whether shuffled meta batches draw every class equally often.
     meta_seed : int
-        Of the order of the meta rows.
+        Of the order of the meta rows, and of what is drawn as rows are read.
     """
 
     dataset: Callable[[Any, Any], Dataset[Any]]
@@ -92,7 +96,7 @@ class Feed:
             device=torch.device(self.layout.device or "cpu"),
             **options,
         )
-        return Rounds(loader)
+        return Rounds(loader, key=(self.meta_seed, _META))
 
     def _balances(self, dataset: Dataset[Any], meta: Rows) -> bool:
         if not self.balance_meta or meta.y is None:
@@ -116,7 +120,7 @@ class Feed:
             return dataset[torch.arange(len(dataset))]
         else:
             loader = self._loaded(dataset, n, loading, shuffle=False, seed=0)
-        return Batch(*next(iter(loader)))
+        return Batch(*next(iter(drawn(loader, self.meta_seed, _FIRST))))
 
     def _of_first(self, rows: Rows, n: int) -> RowDataset | None:
         """Return our own kind of dataset of the first n rows; None where it is the user's."""
@@ -135,7 +139,8 @@ class Feed:
     def batches(self, rows: Rows) -> Iterator[tuple[Inputs, Tensor, Tensor | None]]:
         """Yield rows in their order: inputs, class codes, places in what ``fit`` was given."""
         dataset = self.dataset(rows.X, rows.y)
-        for batch in self._loaded(dataset, _SURVEY_ROWS, self.train, shuffle=False, seed=0):
+        loader = self._loaded(dataset, _SURVEY_ROWS, self.train, shuffle=False, seed=0)
+        for batch in drawn(loader, self.meta_seed, _SURVEY):
             X, y = self.layout(batch)
             places = getattr(batch, "rows", None)
             yield X, y, None if places is None else places.to(y.device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NotRequired, TypedDict
 
 import numpy as np
@@ -18,6 +19,7 @@ from torch.utils.data import (
 )
 
 from skgdw._feed._cursor import Cursor, CursorState
+from skgdw._feed._draws import Draws
 from skgdw._feed._loader import RowLoader, order_of
 from skgdw._feed._numbers import as_is
 
@@ -39,12 +41,16 @@ class FeedState(TypedDict):
         Batches taken in the present round, of loaders without an order of ours.
     generators : list of Tensor
         States of the loader's generators at the start of the present round, or between two.
+    n_draws : list of int
+        How often rows were read, at the start of the round and now, of loaders that may draw from
+        global generators.
     """
 
     n_rounds: int
     cursor: NotRequired[CursorState]
     n_taken: NotRequired[int]
     generators: NotRequired[list[Tensor]]
+    n_draws: NotRequired[list[int]]
 
 
 class _Feed:
@@ -57,8 +63,11 @@ class _Feed:
     # Whether reading may go on within a round of our own order, past the start of its workers.
     _enters_rounds: bool
 
-    def __init__(self, loader: Iterable[Any]) -> None:
+    def __init__(self, loader: Iterable[Any], key: tuple[int, ...] | None = None) -> None:
         self.loader = loader
+        is_own = key is None or isinstance(loader, RowLoader)
+        self._draws = None if key is None or is_own else Draws(*key)
+        self._draws_at_start = 0
         self._generators = _generators_of(loader)
         self._n_rounds = 0
         self._n_taken = 0
@@ -68,16 +77,27 @@ class _Feed:
 
     def _begin(self) -> Iterator[Any]:
         self._start = [generator.get_state() for generator in self._generators]
+        self._draws_at_start = 0 if self._draws is None else self._draws.count
         self._n_rounds += 1
         self._n_taken = 0
-        self._batches = batches = iter(self.loader)
+        with self._reading():
+            self._batches = batches = iter(self.loader)
         order = order_of(self.loader)
         self._cursor = None if order is None else order.cursor
         return batches
 
+    def _reading(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._draws is None else self._draws.next()
+
+    def _next(self, batches: Iterator[Any]) -> Any:
+        with self._reading():
+            return next(batches, _END)
+
     def state_dict(self) -> FeedState:
         """Return the place after the last batch, as plain tensors and numbers."""
         state: FeedState = {"n_rounds": self._n_rounds}
+        if self._draws is not None:
+            state["n_draws"] = [self._draws_at_start, self._draws.count]
         if self._batches is None:
             state["generators"] = [generator.get_state() for generator in self._generators]
         elif self._cursor is not None:
@@ -110,15 +130,20 @@ class _Feed:
             iter(self.loader)
         for generator, saved in zip(self._generators, generators, strict=False):
             generator.set_state(saved.cpu())
+        at_start, now = state.get("n_draws", (0, 0))
+        if self._draws is not None:
+            self._draws.count = at_start if is_within else now
         if not is_within:
             return
         if order is not None:
             order.resume(state["cursor"])
         batches, n_taken = self._begin(), state.get("n_taken", 0)
         for number in range(n_taken):
-            if next(batches, _END) is _END:
+            if self._next(batches) is _END:
                 raise _other_kind(f"a round of {number} batches, of which {n_taken} were taken")
         self._n_taken = n_taken
+        if self._draws is not None:
+            self._draws.count = now
 
     @property
     def is_exact(self) -> bool:
@@ -139,7 +164,8 @@ class _Feed:
             return False
         is_ours = order_of(loader) is not None
         by_batch = loader.batch_sampler is not None
-        if not is_ours and not _is_known(loader.batch_sampler if by_batch else loader.sampler):
+        sampler = loader.batch_sampler if by_batch else loader.sampler
+        if not is_ours and not _is_known(sampler, is_seeded=self._draws is not None):
             return False
         # Workers start from the base seed, which the generator gives again; what they draw after
         # that is only repeated if they read the same batches again.
@@ -154,20 +180,27 @@ class Rounds(_Feed, Iterator[Any]):
     ----------
     loader : iterable
         Gives batches in every round. Endless loaders have one round only.
+    key : tuple of int, optional
+        What global random numbers follow from as rows are read; None leaves them alone.
     name : str, default="iterator_meta"
         The parameter it came from, for the error.
     """
 
     _enters_rounds = True
 
-    def __init__(self, loader: Iterable[Any], name: str = "iterator_meta") -> None:
-        super().__init__(loader)
+    def __init__(
+        self,
+        loader: Iterable[Any],
+        name: str = "iterator_meta",
+        key: tuple[int, ...] | None = None,
+    ) -> None:
+        super().__init__(loader, key)
         self.name = name
 
     def __next__(self) -> Any:
-        batch = _END if self._batches is None else next(self._batches, _END)
+        batch = _END if self._batches is None else self._next(self._batches)
         if batch is _END:
-            batch = next(self._begin(), _END)
+            batch = self._next(self._begin())
         if batch is _END:
             raise ValueError(
                 f"`{self.name}` must give batches in every round; got one without any. Pass a "
@@ -187,6 +220,8 @@ class Epochs(_Feed):
     ----------
     loader : iterable
         One pass each time.
+    key : tuple of int, optional
+        As of `Rounds`.
     """
 
     _enters_rounds = False  # epochs are saved where they end
@@ -199,7 +234,8 @@ class Epochs(_Feed):
     def __iter__(self) -> Iterator[Any]:
         is_resumed, self._is_resumed = self._is_resumed, False
         rest = self._batches if is_resumed else None
-        for batch in self._begin() if rest is None else rest:
+        batches = self._begin() if rest is None else rest
+        while (batch := self._next(batches)) is not _END:
             self._n_taken += 1
             yield batch
         self._batches = self._cursor = None
@@ -229,11 +265,11 @@ def _generators_of(loader: object) -> list[torch.Generator]:
     return list({id(one): one for one in found if isinstance(one, torch.Generator)}.values())
 
 
-def _is_known(sampler: object) -> bool:
-    """Tell whether all that a sampler is decided by is in its generator, or fixed."""
+def _is_known(sampler: object, *, is_seeded: bool) -> bool:
+    """Tell whether all that a sampler is decided by is in its generator or a seed, or fixed."""
     if type(sampler) is BatchSampler:
-        return _is_known(sampler.sampler)
+        return _is_known(sampler.sampler, is_seeded=is_seeded)
     if type(sampler) in _RANDOM_SAMPLERS:
-        return getattr(sampler, "generator", None) is not None
+        return is_seeded or getattr(sampler, "generator", None) is not None
     is_fixed = isinstance(sampler, list | tuple | range | Tensor | np.ndarray)
     return type(sampler) is SequentialSampler or is_fixed

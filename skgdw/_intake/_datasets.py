@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from skorch.dataset import Dataset as SkorchDataset
 from torch.utils.data import Dataset, IterableDataset
 
 from skgdw._rows import RowContainer, is_dataset, label_kind, n_rows
@@ -101,6 +103,10 @@ def with_codes(X: RowContainer, codes: NDArray[np.int64] | None, classes: NDArra
     """
     if not is_dataset(X):
         return X
+    if codes is not None and isinstance(X, SkorchDataset) and X.y is not None:
+        coded = copy.copy(X)  # of a kind that skorch takes rows and labels out of
+        coded.y = codes
+        return coded
     encoded = EncodedStream if isinstance(X, IterableDataset) else EncodedDataset
     if codes is not None:
         return encoded(X, KnownCodes(codes))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from torch import nn
 
 from skgdw._rows import RowContainer
-from skgdw._validation import check_arguments
+from skgdw._validation import check_arguments, warn_of_channels_last
 from skgdw.modules import MLP, ResNet32, SmallResNet, Standardize
 from skgdw.modules._standardize import SelfScaling
 
@@ -41,6 +41,7 @@ def shape_of_rows(X: RowContainer) -> tuple[int, ...]:
             '`module="auto"` takes tables (n, d) and images (n, channels, height, width); got X '
             f"of {found}. {hint}For other data pass a torch module that returns logits."
         )
+    warn_of_channels_last(tuple(shape))
     return tuple(shape[1:])
 
 

@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from skorch import NeuralNet
 from skorch.callbacks.scoring import ScoringBase
+from torch.utils.data import Dataset
 
-from skgdw._rows import as_host_array
+from skgdw._rows import as_host_array, is_dataset
 
 # What numpy and torch both have a dtype for.
 _NUMBERS = "biuf"
@@ -47,6 +48,44 @@ def as_labels_of(codes: Any, classes: NDArray[Any]) -> Any:
     return torch.as_tensor(labels.astype(labels.dtype.newbyteorder("=")))
 
 
+class LabelledDataset(Dataset[Any]):
+    """A dataset of the net's with labels in place of class codes.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Gives pairs of a row and its class code.
+    classes : ndarray of shape (c,)
+    """
+
+    def __init__(self, dataset: Any, classes: NDArray[Any]) -> None:
+        self.coded, self.classes = dataset, classes
+
+    def __len__(self) -> int:
+        return len(self.coded)
+
+    def __getitem__(self, index: Any) -> tuple[Any, Any]:
+        X, code = self.coded[index]
+        label = as_labels_of(np.asarray(as_host_array(code)), self.classes)
+        return X, label.item() if np.ndim(label) == 0 and hasattr(label, "item") else label
+
+    @property
+    def X(self) -> Any:
+        """The rows, of a dataset that holds them."""
+        return self.coded.X
+
+    @property
+    def y(self) -> Any:
+        """The labels, of a dataset that holds class codes."""
+        return as_labels_of(np.asarray(as_host_array(self.coded.y)), self.classes)
+
+
+def shown(dataset: Any, classes: NDArray[Any]) -> Any:
+    """Return a dataset of class codes as one of labels; itself where codes are the labels."""
+    is_same = classes.dtype.kind in "iu" and np.array_equal(classes, np.arange(len(classes)))
+    return dataset if is_same else LabelledDataset(dataset, classes)
+
+
 class _ForNow:
     """A function in the place of another; copies and pickles hold the other one."""
 
@@ -77,8 +116,9 @@ def labels_for(net: NeuralNet, callback: ScoringBase) -> Iterator[None]:
         return extract(as_labels_of(y, classes))
 
     def score(of: NeuralNet, X: Any, y: Any) -> Any:
-        with _only_for(of, X):
-            return scoring(of, X, y)
+        rows = shown(X, classes) if is_dataset(X) else X
+        with _only_for(of, rows):
+            return scoring(of, rows, y)
 
     own = {
         "target_extractor": _ForNow(extract, extract_labels),

@@ -18,22 +18,26 @@ from skorch.callbacks.scoring import ScoringBase
 from skorch.history import History
 from torch import Tensor, nn
 
+from skgdw._intake._datasets import labels_inside
 from skgdw._net._class_prior import at_class_shares, log_shares
 from skgdw._net._datasets import FedNet
+from skgdw._net._monitors import MISSING, check_monitors, explain
 from skgdw._net._pickle import SavingNet
 from skgdw._net._scoring import as_labels_of, labels_for
 from skgdw._net._set_params import SettableNet
 from skgdw._net._signature import show_inherited
-from skgdw._rows import RowContainer, local_random_state
+from skgdw._rows import RowContainer, is_dataset, local_random_state
 from skgdw._validation import (
     check_any_rows,
     check_form,
+    check_free,
+    check_given,
     check_prediction,
     check_X,
     open_mapping,
     passes_through,
 )
-from skgdw._validation._outputs import first_output
+from skgdw._validation._outputs import check_finite, first_output, portable
 
 
 class _State:
@@ -72,14 +76,6 @@ def _returns_logits(net: SklearnNet) -> bool:
         "`decision_function` is there where the module returns logits, as it does for "
         f"criterion=torch.nn.CrossEntropyLoss; got {net.criterion!r}. Use `predict_proba`."
     )
-
-
-def _portable(output: Any) -> Any:
-    """Return an output that skorch can move, or else its logits: it knows tuples of tensors."""
-    is_tuple = type(output) is tuple and all(
-        isinstance(part, Tensor) and part.ndim > 0 for part in output
-    )
-    return output if is_tuple else first_output(output)
 
 
 class SklearnNet(SettableNet, SavingNet, FedNet, NeuralNetClassifier):
@@ -151,13 +147,21 @@ class SklearnNet(SettableNet, SavingNet, FedNet, NeuralNetClassifier):
         """Tell the callbacks; those that score see labels where datasets hold class codes."""
         if "y" in kwargs:  # at the start and at the end of training
             kwargs["y"] = as_labels_of(kwargs["y"], self.classes_inferred_)
+        if method_name == "on_train_begin":
+            check_monitors(self)
         getattr(self, method_name)(self, **kwargs)
         for _, callback in self.callbacks_:
             if not listens(callback, method_name):
                 continue
             scores = isinstance(callback, ScoringBase)
-            with labels_for(self, callback) if scores else nullcontext():
-                getattr(callback, method_name)(self, **kwargs)
+            try:
+                with labels_for(self, callback) if scores else nullcontext():
+                    getattr(callback, method_name)(self, **kwargs)
+            except MISSING as error:
+                explain(self, callback, error)
+                raise
+        if method_name == "on_epoch_begin":  # callbacks may have frozen some
+            check_free(self.module_, (one for _, one in self.get_all_learnable_params()))
 
     # Prediction.
 
@@ -178,12 +182,12 @@ class SklearnNet(SettableNet, SavingNet, FedNet, NeuralNetClassifier):
 
     def evaluation_step(self, batch: Any, training: bool = False) -> Any:
         """Return the module's output for a batch, as far as skorch can hand it on."""
-        return _portable(super().evaluation_step(batch, training))
+        return portable(super().evaluation_step(batch, training))
 
     def validation_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Return loss and output of a batch of validation rows."""
         step: dict[str, Any] = super().validation_step(batch, **fit_params)
-        return {**step, "y_pred": _portable(step["y_pred"])}
+        return {**step, "y_pred": portable(step["y_pred"])}
 
     def _checked_rows(self, X: RowContainer) -> Any:
         """Return rows to predict for, as the datasets take them."""
@@ -234,8 +238,14 @@ class SklearnNet(SettableNet, SavingNet, FedNet, NeuralNetClassifier):
         NotFittedError
             If ``fit`` has not been called.
         """
-        probability = super().predict_proba(self._checked_rows(X))
+        probability = self._finite(super().predict_proba(self._checked_rows(X)))
         return at_class_shares(probability, self._class_shares(probability.shape[1]))
+
+    def _finite(self, outputs: np.ndarray) -> np.ndarray:
+        """Return outputs to predict from, or raise; callbacks that score may see any."""
+        if vars(self).get("_session") is None:
+            check_finite(outputs)
+        return outputs
 
     def _class_shares(self, n_classes: int) -> np.ndarray | None:
         """Return how frequent the classes are where predictions are for; None as in the logits."""
@@ -256,6 +266,29 @@ class SklearnNet(SettableNet, SavingNet, FedNet, NeuralNetClassifier):
         """
         probability = self.predict_proba(X)
         return self.classes_[probability.argmax(axis=1)]
+
+    def score(
+        self, X: RowContainer, y: RowContainer | None = None, sample_weight: Any = None
+    ) -> float:
+        """Return the share of rows that are predicted rightly.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, channels, height, width)
+            Rows as given to ``fit``.
+        y : array-like of shape (n_samples,)
+            Their labels; None for a Dataset that holds them.
+        sample_weight : array-like of shape (n_samples,), optional
+            How much each row counts.
+
+        Returns
+        -------
+        float
+            The accuracy.
+        """
+        if y is None and is_dataset(X):
+            y = labels_inside(X, self.classes_)
+        return float(super().score(X, check_given(y, "y"), sample_weight))
 
     def predict_log_proba(self, X: RowContainer) -> np.ndarray:
         """Return the logarithms of class probabilities.
@@ -311,6 +344,6 @@ class SklearnNet(SettableNet, SavingNet, FedNet, NeuralNetClassifier):
         # In float32, as numpy has no bfloat16; doubles stay.
         parts = [first_output(batch).detach().cpu() for batch in batches]
         logits = torch.cat(parts)
-        wide: np.ndarray = (logits if logits.dtype == torch.float64 else logits.float()).numpy()
+        wide = self._finite((logits if logits.dtype == torch.float64 else logits.float()).numpy())
         shares = self._class_shares(wide.shape[1])
         return wide if shares is None else wide + log_shares(shares).astype(wide.dtype)

@@ -2,52 +2,21 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from skorch import NeuralNet
 from skorch.dataset import Dataset as SkorchDataset
-from torch.utils.data import Dataset, Subset
+from torch.utils.data import Subset
 
 from skgdw import _validation as check
 from skgdw._feed._dataset import RowDataset
+from skgdw._feed._draws import seeded
+from skgdw._feed._feed import SPLIT
 from skgdw._intake._datasets import labels_inside, with_codes
-from skgdw._net._scoring import as_labels_of
-from skgdw._rows import as_host_array, encode, is_dataset
-
-
-class LabelledDataset(Dataset[Any]):
-    """A dataset of the net's with labels in place of class codes: what a ``train_split`` gets.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        Gives pairs of a row and its class code.
-    classes : ndarray of shape (c,)
-    """
-
-    def __init__(self, dataset: Any, classes: NDArray[Any]) -> None:
-        self.coded, self.classes = dataset, classes
-
-    def __len__(self) -> int:
-        return len(self.coded)
-
-    def __getitem__(self, index: Any) -> tuple[Any, Any]:
-        X, code = self.coded[index]
-        label = as_labels_of(np.asarray(as_host_array(code)), self.classes)
-        return X, label.item() if np.ndim(label) == 0 and hasattr(label, "item") else label
-
-    @property
-    def X(self) -> Any:
-        """The rows, of a dataset that holds them."""
-        return self.coded.X
-
-    @property
-    def y(self) -> Any:
-        """The labels, of a dataset that holds class codes."""
-        return as_labels_of(np.asarray(as_host_array(self.coded.y)), self.classes)
+from skgdw._net._scoring import shown
+from skgdw._rows import encode, is_dataset
 
 
 def split(net: NeuralNet, X: Any, y: NDArray[np.int64] | None) -> tuple[Any, Any]:
@@ -75,15 +44,12 @@ def split(net: NeuralNet, X: Any, y: NDArray[np.int64] | None) -> tuple[Any, Any
     coded, classes = net.get_dataset(X, y), net.classes_inferred_
     if not net.train_split:
         return coded, None
-    shown = coded if _are_codes(classes) else LabelledDataset(coded, classes)
+    given = shown(coded, classes)
     labels = () if y is None else (classes[y],)
-    train, valid = net.train_split(shown, *labels)
-    own = _Own(net, X, coded, shown)
+    with seeded(net._seeds["meta"], SPLIT):
+        train, valid = net.train_split(given, *labels)
+    own = _Own(net, X, coded, given)
     return own.coded_part(train, is_valid=False), own.coded_part(valid, is_valid=True)
-
-
-def _are_codes(classes: NDArray[Any]) -> bool:
-    return classes.dtype.kind in "iu" and bool(np.array_equal(classes, np.arange(len(classes))))
 
 
 class _Own:
@@ -137,8 +103,4 @@ class _Own:
             X = check.open_mapping(part.X, names.X)
             rows = check.check_pair_rows(self.net, X, labels, self.X, names)
             return self.net.get_dataset(rows, codes)
-        if not holds_labels:
-            return with_codes(part, None, classes)
-        coded = copy.copy(part)
-        coded.y = codes
-        return coded
+        return with_codes(part, codes if holds_labels else None, classes)

@@ -26,9 +26,10 @@ from skgdw._rows._containers import (
 )
 from skgdw._rows._labels import as_labels, is_column, label_kind
 from skgdw._rows._masks import check_mask
-from skgdw._rows._random_state import local_random_state
+from skgdw._rows._random_state import GLOBAL_STATES, local_random_state
 
 __all__ = [
+    "GLOBAL_STATES",
     "BoolArray",
     "IntArray",
     "RowContainer",

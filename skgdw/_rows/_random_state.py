@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 from sklearn.utils import check_random_state
+
+# Held by whoever swaps a global random state, torch's or another: one thread at a time may.
+GLOBAL_STATES = threading.RLock()
 
 
 def local_random_state(

@@ -33,7 +33,7 @@ from skgdw._training.step._stateless import Output
 from skgdw._training.trial._derivatives import choose_jvp, fastest
 from skgdw._training.trial._probe import TRIAL_ROWS, Probe, Trial, eager
 from skgdw._training.trial._scaling import fit_input_scaling
-from skgdw._validation import check_batch_statistics
+from skgdw._validation import check_batch_statistics, check_gradient
 from skgdw._validation._weighting import check_weighting
 from skgdw.weighting import Evidence
 from skgdw.weighting._row_loss import make_row_loss
@@ -72,6 +72,8 @@ def try_module(
     parts.set_training(True)
     takes_logits = parts.weighting.uses_meta or isinstance(parts.criterion, nn.CrossEntropyLoss)
     check_logits(probe.logits(X), takes_logits)
+    if not any(parameter.requires_grad for parameter in parts.criterion.parameters()):
+        check_gradient(probe.logits_with_graph(X), probe.stateless.module)
     n_meta = None if rows.meta is None else min(feed.meta.rows_at_once, len(rows.meta.rows))
     check_batch_statistics(probe.stateless.module, feed.train.rows_at_once, n_meta)
     return first_rows

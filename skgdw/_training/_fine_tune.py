@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 from torch.utils.data import Dataset, Subset
 
 from skgdw._feed._dataset import RowDataset
+from skgdw._feed._draws import drawn
 from skgdw._feed._feed import Feed
 from skgdw._feed._layout import Inputs
 from skgdw._intake._hold_out import Rows
@@ -88,7 +89,7 @@ class FineTuner:
         optimizer.state.clear()
         set_rates(optimizer, share)
         infer = self.survey.stateless.precision.wrap(partial(_call, module.train()))
-        loader = self.feed.shuffled(rows, BATCH_ROWS, seed)
+        loader = drawn(self.feed.shuffled(rows, BATCH_ROWS, seed), seed)
         with torch.enable_grad():
             for _ in range(FINE_TUNING_EPOCHS if share else 0):
                 for batch in loader:

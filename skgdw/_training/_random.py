@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor
 
+from skgdw._rows import GLOBAL_STATES
+
 # Modules draw from torch's global generators. Swapping their state in and out is only safe
 # when one thread at a time does it.
-_LOCK = threading.RLock()
+_LOCK = GLOBAL_STATES
 
 
 class RandomStream:

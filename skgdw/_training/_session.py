@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import Dataset
 
-from skgdw._feed._feed import Feed
+from skgdw._feed._feed import TRAIN, Feed
 from skgdw._feed._layout import Inputs
 from skgdw._feed._rounds import Epochs, Rounds
 from skgdw._intake._check_fit import TrainingData
@@ -72,7 +72,7 @@ class Session:
         check_logits: Callable[[Tensor, bool], None],
     ) -> None:
         self.parts, self.settings, self.rows, self.feed = parts, settings, rows, feed
-        self.has_begun = self.has_stages = False
+        self.has_begun = self.has_ended = self.has_stages = False
         self.stage: Stage | None = None
         self.best: BestEpoch | None = None
         self.meta_gradient: str | None = None
@@ -185,7 +185,7 @@ class Session:
 
     def begin(self, loader: Iterable[Any]) -> Epochs:
         """Take the loader of the stage's epochs; how long the warm-up is hangs on its length."""
-        self.epochs, stage = Epochs(loader), self.stage
+        self.epochs, stage = Epochs(loader, (self.feed.meta_seed, TRAIN)), self.stage
         share = self.parts.weighting.warm_up
         if stage is not None and stage.is_weighted and share and not self.parts.weighting.is_warm:
             if not self._warm_up_left:

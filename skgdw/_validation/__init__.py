@@ -3,12 +3,21 @@
 from skgdw._validation._built import (
     check_auto_module,
     check_batch_statistics,
+    check_free,
+    check_gradient,
     check_logits,
     check_optimizer,
+    check_steps,
     check_weights,
 )
 from skgdw._validation._class_prior import check_class_prior
-from skgdw._validation._inputs import check_any_rows, check_enough_rows, check_X, passes_through
+from skgdw._validation._inputs import (
+    check_any_rows,
+    check_enough_rows,
+    check_X,
+    passes_through,
+    warn_of_channels_last,
+)
 from skgdw._validation._labels import (
     check_dataset_labels,
     check_given,
@@ -62,7 +71,9 @@ __all__ = [
     "check_device",
     "check_enough_rows",
     "check_form",
+    "check_free",
     "check_given",
+    "check_gradient",
     "check_known",
     "check_labels",
     "check_logits",
@@ -81,10 +92,12 @@ __all__ = [
     "check_same_classes",
     "check_same_kind",
     "check_settable",
+    "check_steps",
     "check_weights",
     "find_classes",
     "open_mapping",
     "passes_through",
+    "warn_of_channels_last",
     "warn_of_meta_classes",
     "warn_of_meta_overlap",
     "warn_of_scale",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sized
 from typing import Any
 
 import torch
@@ -42,6 +43,70 @@ def check_batch_statistics(module: nn.Module, n_train: int, n_meta: int | None) 
             f"Batches must hold at least two rows where the module has BatchNorm layers; the "
             f"{' and '.join(single)} batches hold one: batch statistics of one row do not exist. "
             "Raise the batch size, give more meta rows, or use another normalisation."
+        )
+
+
+def check_steps(n_batches: int, loader: object, name: str) -> None:
+    """Refuse an epoch without a batch: nothing would be learnt, or scored, and nothing said.
+
+    Parameters
+    ----------
+    n_batches : int
+        Of the epoch that has just ended.
+    loader : iterable
+        What gave them.
+    name : str
+        The parameter that it came from.
+
+    Raises
+    ------
+    ValueError
+        If there was none.
+    """
+    if n_batches:
+        return
+    loader = getattr(loader, "loader", loader)  # ours goes round the one that it is given
+    rows, size = getattr(loader, "dataset", None), getattr(loader, "batch_size", None)
+    counted = f" from {len(rows)} rows" if isinstance(rows, Sized) else ""
+    counted += "" if size is None else f" in batches of {size}"
+    remedy = "Pass a loader or sampler that can be gone through again and again"
+    if getattr(loader, "drop_last", False):
+        counted += " with drop_last=True"
+        remedy = f"Lower `batch_size`, or leave out `{name}__drop_last`"
+    raise ValueError(f"`{name}` must give a batch in every epoch; got none{counted}. {remedy}.")
+
+
+def check_free(module: nn.Module, learnable: Iterable[Tensor]) -> None:
+    """Refuse to train where there is nothing to be trained.
+
+    Parameters
+    ----------
+    module : nn.Module
+    learnable : iterable of Tensor
+        What the optimizer is to train: the parameters of the module and of the criterion.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or all are frozen.
+    """
+    parameters = list(learnable)
+    if any(parameter.requires_grad for parameter in parameters):
+        return
+    found = f"with all {len(parameters)} of them frozen" if parameters else "without any"
+    raise ValueError(
+        f"`module` must have parameters to train; got {type(module).__name__} {found}. Leave those "
+        "of its last layers free, requires_grad=True, or give it a layer that learns."
+    )
+
+
+def check_gradient(logits: Tensor, module: nn.Module) -> None:
+    """Refuse logits, of a pass that keeps what gradients need, that come of no parameter."""
+    if not logits.requires_grad:
+        raise ValueError(
+            "`module` must return logits that its parameters can be trained by; what "
+            f"{type(module).__name__} returns has no gradient. Take `torch.no_grad` and `detach` "
+            "out of `forward`."
         )
 
 

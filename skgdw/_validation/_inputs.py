@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import DTypeLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
@@ -13,9 +14,16 @@ from skorch.helper import SliceDataset
 
 from skgdw._rows import RowContainer, as_host_array, is_dataset, is_mapping, n_rows
 from skgdw._validation._stacks import stacked
+from skgdw._warn import warn
+from skgdw.exceptions import ChannelsLastWarning
 
 # One dtype, or those that arrays may keep, of which others become the first.
 DTypes = DTypeLike | tuple[DTypeLike, ...]
+
+_SPARSE_LAYOUTS = (torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr)
+
+# Channels of pictures: gray, RGB, RGB with opacity.
+_CHANNELS = (1, 3, 4)
 
 
 def passes_through(X: object) -> bool:
@@ -77,7 +85,21 @@ def as_dense(X: RowContainer, name: str) -> Any:
             f"`{name}` must be dense; got a sparse {type(X).__name__}. Pass {name}.toarray(), or "
             "have the step before return dense rows, as OneHotEncoder(sparse_output=False) does."
         )
+    if getattr(X, "layout", None) in _SPARSE_LAYOUTS:
+        raise TypeError(f"`{name}` must be dense; got a sparse tensor. Pass {name}.to_dense().")
+    if sparse := [c for c, dtype in _dtypes_of(X) if str(dtype).startswith("Sparse[")]:
+        raise TypeError(
+            f"`{name}` must be dense; got the sparse columns {sparse}. Pass "
+            f"{name}.sparse.to_dense()."
+        )
     return stacked(X, name) if isinstance(X, list | tuple | SliceDataset) else as_host_array(X)
+
+
+def _dtypes_of(X: Any) -> list[tuple[Any, Any]]:
+    """Return the columns of a frame with their dtypes; none of anything else."""
+    if not (hasattr(X, "columns") and hasattr(X, "dtypes")):
+        return []
+    return list(zip(X.columns, X.dtypes, strict=True))
 
 
 class _NamedColumns:
@@ -87,7 +109,9 @@ class _NamedColumns:
         self.X, self.name = X, name
 
     def __enter__(self) -> None:
-        self._refuse(_columns_of_times(self.X), None)
+        if times := _columns_of_times(self.X):
+            others = [column for column in _columns_without_numbers(self.X) if column not in times]
+            self._refuse([*times, *others], None)
 
     def __exit__(self, kind: type | None, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, TypeError | ValueError):
@@ -111,23 +135,48 @@ def _columns_of_times(X: Any) -> list[str]:
     """Return the columns that numpy would turn into numbers of no meaning."""
     if getattr(getattr(X, "dtype", None), "kind", "") in ("m", "M"):
         return [f"an array of {X.dtype}"]
-    kinds = zip(getattr(X, "columns", ()), getattr(X, "dtypes", ()), strict=False)
     return [
-        f"column {name!r} ({dtype})" for name, dtype in kinds if getattr(dtype, "kind", "") in "mM"
+        f"column {name!r} ({dtype})"
+        for name, dtype in _dtypes_of(X)
+        if getattr(dtype, "kind", "") in ("m", "M")
     ]
 
 
 def _columns_without_numbers(X: Any) -> list[str]:
-    if not (hasattr(X, "columns") and hasattr(X, "dtypes")):
-        return []
+    if not _dtypes_of(X):
+        return _columns_of_texts(X)
     found = []
-    for i, (name, dtype) in enumerate(zip(X.columns, X.dtypes, strict=True)):
+    for i, (name, dtype) in enumerate(_dtypes_of(X)):
         column = X.iloc[:, i].dropna() if hasattr(X, "iloc") else X[:, i]
         try:
             np.asarray(column).astype(np.float64)
         except (TypeError, ValueError):
             found.append(f"column {name!r} ({dtype})")
     return found
+
+
+def _columns_of_texts(X: Any) -> list[str]:
+    """Return the columns of an array that hold texts which are no numbers."""
+    array = np.asarray(X)
+    if array.dtype.kind not in "OUST" or array.ndim > 2:
+        return []
+    found = []
+    for i, column in enumerate(array.reshape(len(array), -1).T):
+        text = next((cell for cell in column if _is_no_number(cell)), None)
+        if text is not None:
+            where = "texts" if array.ndim == 1 else f"column {i}, with texts"
+            found.append(f"{where} such as {str(text)[:20]!r}")
+    return found
+
+
+def _is_no_number(cell: object) -> bool:
+    if not isinstance(cell, str | bytes):
+        return False
+    try:
+        float(cell)
+    except ValueError:
+        return True
+    return False
 
 
 def _check_range(X: NDArray[Any]) -> NDArray[Any]:
@@ -150,3 +199,18 @@ def check_any_rows(X: RowContainer) -> None:
     """Check that there is something to predict for, in a mapping or Dataset that has a length."""
     if hasattr(X, "__len__") and n_rows(X) == 0:
         raise ValueError(f"`X` must hold at least one row; got an empty {type(X).__name__}.")
+
+
+def warn_of_channels_last(shape: tuple[int, ...]) -> None:
+    """Warn of images of shape (n, height, width, channels), which would have `height` channels."""
+    if len(shape) != 4:
+        return
+    _, *sides, last = shape
+    # Maps of features may be as small as 4 x 4: what is no larger than that is no picture.
+    if last in _CHANNELS and min(sides) > max(_CHANNELS):
+        warn(
+            f"Images should be of shape (n, channels, height, width); got {shape}, which are taken "
+            f"for {shape[1]} channels of {shape[2]} x {last} pixels. If the channels stand last, "
+            "move them: X.transpose(0, 3, 1, 2), and X_meta and all later rows likewise.",
+            ChannelsLastWarning,
+        )

@@ -188,7 +188,9 @@ def _argument_fault(
             f"`{part}__{name}`" + "".join(f" (did you mean `{part}__{each}`?)" for each in close)
         )
     what = getattr(factory, "__name__", type(factory).__name__)
+    given = [name for name in unknown if name in filled_in]
+    hint = f" {' and '.join(given)} come of the data and of `fit`: leave them out." if given else ""
     return (
         f"`{part}__...` must be arguments of {what}; got {', '.join(found)}. "
-        f"Those it takes are {known or 'none'}."
+        f"Those it takes are {known or 'none'}.{hint}"
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from skgdw.exceptions import ModuleOutputError
@@ -35,3 +37,41 @@ def first_output(output: object) -> Tensor:
             "whose `forward` returns `self.model(X).logits`."
         )
     return cast("Tensor", first)
+
+
+def portable(output: Any) -> Any:
+    """Return an output that skorch can move, or else its logits: it knows tuples of tensors."""
+    is_tuple = type(output) is tuple and all(
+        isinstance(part, Tensor) and part.ndim > 0 for part in output
+    )
+    return output if is_tuple else first_output(output)
+
+
+def check_finite(outputs: NDArray[Any]) -> None:
+    """Refuse to predict from what a network that has diverged returns: NaN has no largest entry.
+
+    Parameters
+    ----------
+    outputs : ndarray of shape (n, c)
+        Probabilities or logits. Minus infinity among these rules a class out.
+
+    Raises
+    ------
+    ValueError
+        If a row holds NaN or infinity.
+    """
+    is_odd = (np.isnan(outputs) | np.isposinf(outputs)).reshape(len(outputs), -1).any(axis=1)
+    n_odd = int(is_odd.sum())
+    if not n_odd:
+        return
+    why = (
+        "; the network has diverged, or the rows hold such numbers. Lower `lr`, scale the rows, or "
+        "clip gradients with skorch's GradientNormClipping callback, and fit again."
+        if n_odd == len(outputs)
+        else f", the first in row {int(is_odd.argmax())}. Look at these rows for NaN and for "
+        "numbers far outside of the training rows; where there are none, lower `lr` and fit again."
+    )
+    raise ValueError(
+        f"What `module` returns must be finite to predict; got NaN or infinity in {n_odd} of "
+        f"{len(outputs)} rows{why}"
+    )

@@ -45,6 +45,11 @@ def check_prediction(net: NeuralNet) -> None:
     """Check what prediction takes out of parameters that may have been set since `fit`."""
     faults = part_faults(net, {"iterator_valid", "dataset", "predict_nonlinearity"})
     faults += argument_faults(net, ["iterator_valid"])
+    faults += [
+        f"`{name}` must be False to predict: predictions come in the order of the rows; got True."
+        for name in ("iterator_valid__shuffle", "iterator_valid__drop_last")
+        if vars(net).get(name)
+    ]
     if faults:
         raise ValueError(" ".join(faults))
 

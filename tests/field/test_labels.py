@@ -249,6 +249,31 @@ def test_labels_inside_datasets(given, kind):
         assert np.array_equal(other.predict(given.X_val), net.predict(given.X_val))
 
 
+def of_dataset(net, X, y=None):
+    """Return the accuracy on a Dataset, as skorch's documentation shows."""
+    return accuracy_score([label for _, label in X], net.predict(X))
+
+
+@pytest.mark.parametrize("kind", [SkorchDataset, Pairs])
+@pytest.mark.parametrize("split", [None, ValidSplit(3)])
+def test_scores_that_read_labels_out_of_a_dataset(given, kind, split):
+    names = {"of_dataset": of_dataset, "by_score": lambda net, X, y: net.score(X, y)}
+    callbacks = [
+        (f"{name}_{caches}", EpochScoring(f, name=f"{name}_{caches}", use_caching=caches))
+        for name, f in names.items()
+        for caches in (True, False)
+        if kind is Pairs or caches or f is not of_dataset  # which skorch hands bare rows
+    ]
+    val = {"X_val": kind(given.X_val, given.y_val)} if split is None else {}
+    net = given.net(train_split=split, callbacks=callbacks)
+    net.fit(kind(given.X, given.y), given.y, **val)
+    for name, _ in callbacks:
+        assert net.history[-1, name] == net.history[-1, "valid_acc"], name
+    if split is None:
+        assert net.history[-1, "valid_acc"] == given.truth(net)
+        assert net.score(kind(given.X_val, given.y_val)) == given.truth(net)
+
+
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_a_dataset_that_lacks_classes(given, n_classes):
     if len(given.classes) == 2:

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 from sklearn.model_selection import GridSearchCV
+from skorch.callbacks import EpochScoring
+from skorch.dataset import Dataset as SkorchDataset
 from skorch.helper import SliceDataset
 from torch.utils.data import IterableDataset, TensorDataset
 
@@ -141,3 +143,13 @@ def test_numbers_that_torch_takes_for_no_codes_are_encoded(dtype, classes):
     net = trained(classes=classes, weighting="uniform")
     net.fit(tensors(X32, Y.astype(dtype)))
     assert net.score(X, Y) > 0.9
+
+
+@pytest.mark.parametrize("is_beside", [False, True])
+def test_scores_find_the_labels_of_skorchs_own_dataset(is_beside):
+    score = EpochScoring("accuracy", on_train=True, use_caching=False, name="own")
+    net = trained(weighting="uniform", callbacks=[score])
+    given = SkorchDataset(X32, NAMES[Y])
+    net.fit(given, NAMES[Y] if is_beside else None)
+    assert net.history[-1, "own"] == net.score(X, NAMES[Y])
+    assert given.y.tolist() == NAMES[Y].tolist()

@@ -9,7 +9,7 @@ from torch.utils.data import IterableDataset, TensorDataset
 
 from classifier_cases import Rows, blobs, quick
 from skgdw._feed._dataset import RowDataset
-from skgdw._net._splits import LabelledDataset
+from skgdw._net._scoring import LabelledDataset
 
 X, Y, X_META, Y_META = blobs()
 NUMBERS, NAMES = np.array([1, 2, 3]), np.array(["ash", "elm", "oak"])

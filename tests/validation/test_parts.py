@@ -50,6 +50,11 @@ def test_all_are_named_at_once():
     [
         ({"iterator_valid__foo": 3}, "must be arguments of DataLoader; got `iterator_valid__foo`"),
         ({"iterator_valid": 3}, "`iterator_valid` must be a class"),
+        ({"iterator_valid__shuffle": True}, "`iterator_valid__shuffle` must be False to predict"),
+        (
+            {"iterator_valid__drop_last": True, "iterator_valid__shuffle": True},
+            "`iterator_valid__shuffle` must be .*`iterator_valid__drop_last` must be False to",
+        ),
         ({"dataset": 3}, "`dataset` must be a class"),
         ({"predict_nonlinearity": "x"}, '`predict_nonlinearity` must be "auto", None or a callab'),
     ],

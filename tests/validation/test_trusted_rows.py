@@ -111,8 +111,8 @@ REFUSED_META = {
     ),
     "text for numbers": (
         {"X_meta": X_META.astype(str).astype(object) + "x", "y_meta": Y_META},
-        ValueError,
-        "could not convert string to float",
+        TypeError,
+        "`X_meta` must hold numbers; got column 0, with texts such as '",
     ),
     "no row": (
         {"X_meta": X_META[:0], "y_meta": Y_META[:0]},
@@ -244,7 +244,11 @@ REFUSED_ROWS = {
     "no rows": ({"X": X[:0], "y": Y[:0]}, ValueError, "0 sample(s)"),
     "one row": ({"X": X[:1], "y": Y[:1]}, ValueError, "At least two training rows are needed"),
     "complex": ({"X": X + 0j}, ValueError, "Complex data not supported"),
-    "text": ({"X": X.astype(str).astype(object) + "x"}, ValueError, "could not convert string"),
+    "text": (
+        {"X": X.astype(str).astype(object) + "x"},
+        TypeError,
+        "`X` must hold numbers; got column 0, with texts such as '",
+    ),
     "continuous y": (
         {"y": Y + 0.5},
         ValueError,

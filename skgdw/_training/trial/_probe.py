@@ -45,6 +45,11 @@ class Probe:
         with torch.no_grad(), self.stream.undone():
             return self.stateless.on_copies(X)
 
+    def logits_with_graph(self, X: Inputs) -> Tensor:
+        """Return the same as `logits`, with what gradients need."""
+        with torch.enable_grad(), self.stream.undone():
+            return self.stateless.on_copies(X)
+
     def gains_by_channels_last(self, X: Inputs) -> bool:
         """Tell whether the module convolves images, on a CPU, and takes them with channels last.
 
@@ -68,8 +73,7 @@ class Probe:
 
     def repeats_itself(self, X: Inputs, logits: Tensor) -> bool:
         """Tell whether a pass with a graph gives these logits of one without, to the last bit."""
-        with torch.enable_grad(), self.stream.undone():
-            return torch.equal(self.stateless.on_copies(X).detach(), logits)
+        return torch.equal(self.logits_with_graph(X).detach(), logits)
 
     def draws_numbers(self, X: Inputs) -> bool:
         """Tell whether a pass of the module draws random numbers."""
