@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import threading
 from multiprocessing import parent_process
@@ -14,6 +15,9 @@ from tqdm import tqdm
 
 from skgdw._training._metrics import make_plain
 from skgdw._training._plan import Stage
+
+# Of a terminal, for bars that stand below bars of a user's.
+_ROWS = 24
 
 
 class _Epochs(Protocol):
@@ -92,10 +96,12 @@ class Progress(Callback):
                 file=self._stream,
                 delay=self.delay,
                 leave=False,
-                dynamic_ncols=True,
+                ncols=_width(),
+                nrows=_ROWS,
                 miniters=1,
                 unit=" batches",
             )
+        self._bar.ncols = _width()
         name = "fine-tuning, epoch" if stage.fine_tunes else "epoch"
         self._bar.set_description(f"{name} {session.n_epochs + 1}/{stage.epochs}", refresh=False)
         if self._bar.is_shown:
@@ -161,6 +167,11 @@ def visible_stream() -> TextIO | None:
     except (AttributeError, ValueError):  # none at all, one of a user's, one that is closed
         return None
     return stream if is_terminal and os.environ.get("TERM") != "dumb" else None
+
+
+def _width() -> int:
+    # Not by tqdm, which writes nothing where a terminal does not say how wide it is.
+    return shutil.get_terminal_size().columns - 1
 
 
 def _length(loader: object) -> int | None:

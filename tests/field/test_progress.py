@@ -1,8 +1,12 @@
 """What is to be seen of a fit in a terminal, in a notebook, in a file: a bar, and a table."""
 
+import contextlib
 import io
+import os
 import pickle
+import pty
 import re
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -87,6 +91,38 @@ def test_the_table_reads_as_it_does_without_a_bar(monkeypatch):
     assert "batches" not in terminal.getvalue()
     assert screen(with_bar) == screen(terminal.getvalue())
     assert len(screen(with_bar)) >= 5
+
+
+def in_a_pseudo_terminal(script):
+    """Run a script whose output goes to a terminal that does not say how wide it is."""
+    leader, follower = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment.pop("COLUMNS", None)
+    process = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdin=subprocess.DEVNULL,
+        stdout=follower,
+        stderr=follower,
+        env=environment,
+    )
+    os.close(follower)
+    text = b""
+    # Linux reports the end of a terminal as an error.
+    with contextlib.suppress(OSError):
+        while part := os.read(leader, 65536):
+            text += part
+    os.close(leader)
+    assert process.wait() == 0, text
+    return text.decode()
+
+
+def test_a_real_terminal_of_unknown_size():
+    text = in_a_pseudo_terminal(
+        "from classifier_cases import blobs, quick\n"
+        "quick(verbose=1, max_epochs=2, callbacks__progress__delay=0.0).fit(*blobs())\n"
+    )
+    assert "epoch 2/2" in text
+    assert len(screen(text)) == 4
 
 
 def test_a_short_fit_shows_the_table_alone(monkeypatch):
