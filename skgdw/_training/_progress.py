@@ -98,6 +98,7 @@ class Progress(Callback):
                 leave=False,
                 ncols=_width(),
                 nrows=_ROWS,
+                mininterval=0.5,  # notebooks keep all that is ever written
                 miniters=1,
                 unit=" batches",
             )
