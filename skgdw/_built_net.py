@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from numpy.typing import NDArray
-from skorch.callbacks import EpochTimer, LRScheduler, PassthroughScoring, PrintLog
+from skorch.callbacks import EpochTimer, LRScheduler, PassthroughScoring, ProgressBar
 from skorch.callbacks.scoring import EpochScoring
 from torch import Tensor
 from torch.optim import SGD, Adam
@@ -19,6 +19,7 @@ from skgdw._net._auto_module import make_auto_module, shape_of_rows
 from skgdw._net._class_prior import class_shares
 from skgdw._net._optimizers import make_optimizer
 from skgdw._net._sklearn_net import SklearnNet
+from skgdw._training._progress import FitLog, Progress
 from skgdw._training._random import RandomStream
 from skgdw._training._schedule import FitSchedule
 from skgdw._training.speed._switch import speed_in_use
@@ -38,9 +39,11 @@ _TABLES = {"momentum": 0.93, "weight_decay": 1e-5}
 _ONE_KERNEL = {"fused": True}
 
 
-def _is_schedule(callback: Any) -> bool:
-    named = callback[1] if isinstance(callback, tuple) else callback
-    return isinstance(named, LRScheduler) or named is LRScheduler
+def _is_given(kind: type, callbacks: Any) -> bool:
+    """Tell whether one of a user's callbacks, named or not, is of a kind, or the kind itself."""
+    given = callbacks if isinstance(callbacks, list) else []
+    named = [part[1] if isinstance(part, tuple) else part for part in given]
+    return any(isinstance(part, kind) or part is kind for part in named)
 
 
 class BuiltNet(SklearnNet):
@@ -65,16 +68,18 @@ class BuiltNet(SklearnNet):
 
     @property
     def _default_callbacks(self) -> list[tuple[str, Any]]:
-        given = self.callbacks if isinstance(self.callbacks, list) else []
-        is_given = any(map(_is_schedule, given))  # two schedules would multiply
-        schedule = None if is_given else FitSchedule(CosineAnnealingLR)
+        # Two schedules would multiply, two bars write over each other.
+        has_schedule = _is_given(LRScheduler, self.callbacks)
+        schedule = None if has_schedule else FitSchedule(CosineAnnealingLR)
+        progress = None if _is_given(ProgressBar, self.callbacks) else Progress()
         return [
             ("epoch_timer", EpochTimer()),
             ("train_loss", PassthroughScoring("train_loss", on_train=True)),
             ("valid_loss", PassthroughScoring("valid_loss")),
             ("valid_acc", EpochScoring("accuracy", name="valid_acc", lower_is_better=False)),
             ("lr_schedule", schedule),
-            ("print_log", PrintLog()),
+            ("progress", progress),
+            ("print_log", FitLog()),
         ]
 
     def initialize_module(self) -> BuiltNet:

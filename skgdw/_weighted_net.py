@@ -25,10 +25,11 @@ from skgdw._net._sklearn_net import SklearnNet, listens
 from skgdw._net._splits import split
 from skgdw._training._checkpoint import Saved, collect, restore
 from skgdw._training._fingerprint import fingerprint
-from skgdw._training._metrics import settle
+from skgdw._training._metrics import as_figure, make_plain, settle
 from skgdw._training._parts import Parts, Settings
 from skgdw._training._plan import Stage, make_plan
 from skgdw._training._precision import PRECISIONS
+from skgdw._training._progress import Progress
 from skgdw._training._schedule import FitSchedule, begin_anew, end_constant_rate
 from skgdw._training._session import Session
 from skgdw._training.trial._derivatives import META_GRADIENTS
@@ -79,7 +80,7 @@ class WeightedNet(BuiltNet):
             for name in ("_data", "_is_partial_fit", "_session", "_seeds"):
                 self.__dict__.pop(name, None)
             for _, callback in getattr(self, "callbacks_", ()):
-                if isinstance(callback, FitSchedule):
+                if isinstance(callback, FitSchedule | Progress):
                     callback.forget()
 
     def _check_fit(
@@ -297,6 +298,7 @@ class WeightedNet(BuiltNet):
         except KeyboardInterrupt:  # of a callback that stops early, not of the user
             self._running.was_stopped = True
             raise
+        make_plain(self.history)
         # After all callbacks, so that what they change is part of what is saved.
         resume = self._resumes()
         if resume is not None:
@@ -337,7 +339,7 @@ class WeightedNet(BuiltNet):
             for batch in iterator:
                 self.notify("on_batch_begin", batch=batch, training=True)
                 step = step_fn(batch, **fit_params)
-                self.history.record_batch(prefix + "_loss", step["loss"])
+                self.history.record_batch(prefix + "_loss", as_figure(step["loss"]))
                 self.history.record_batch(prefix + "_batch_size", len(step["y_pred"]))
                 self.notify("on_batch_end", batch=batch, training=True, **step)
                 count += 1

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from skorch.callbacks import EpochTimer, LRScheduler, PassthroughScoring, PrintLog
+from skorch.callbacks import EpochTimer, LRScheduler, PassthroughScoring, ProgressBar
 from skorch.callbacks.scoring import EpochScoring
 from torch import nn
 from torch.optim import SGD, Adam, AdamW
@@ -11,6 +11,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, StepLR
 
 from classifier_cases import Net, blobs, quick
 from properties import untouched
+from skgdw._training._progress import FitLog, Progress
 from skgdw._training._schedule import FitSchedule
 from skgdw.modules import MLP, ResNet32, SmallResNet, WeightNet
 from skgdw.weighting import ClassWeighting, InstanceWeighting, UniformWeighting, Weighting
@@ -168,7 +169,8 @@ def test_default_callbacks():
         ("valid_loss", PassthroughScoring),
         ("valid_acc", EpochScoring),
         ("lr_schedule", FitSchedule),
-        ("print_log", PrintLog),
+        ("progress", Progress),
+        ("print_log", FitLog),
     ]
     assert dict(net.callbacks_)["lr_schedule"].policy is CosineAnnealingLR
 
@@ -185,6 +187,16 @@ def test_a_schedule_of_a_users_own_takes_the_place_of_ours(given):
         if isinstance(part, LRScheduler)
     ]
     assert [type(part) for part in schedules] == [LRScheduler]
+
+
+@pytest.mark.parametrize("given", [ProgressBar(), ("own", ProgressBar()), ProgressBar])
+def test_a_bar_of_a_users_own_takes_the_place_of_ours(given):
+    bars = [
+        part
+        for _, part in initialized(callbacks=[given]).callbacks_
+        if isinstance(part, ProgressBar | Progress)
+    ]
+    assert [type(part) for part in bars] == [ProgressBar]
 
 
 @pytest.mark.parametrize(("fine_tune", "shown"), [(False, False), (True, True)])

@@ -40,6 +40,7 @@ MAY_IMPORT = {
         "_training._parts",
         "_training._plan",
         "_training._precision",
+        "_training._progress",
         "_training._schedule",
         "_training._session",
         "_training.trial",
@@ -50,6 +51,7 @@ MAY_IMPORT = {
     "_built_net": {
         "_intake",
         "_net",
+        "_training._progress",
         "_training._random",
         "_training._schedule",
         "_training.speed",
@@ -124,6 +126,7 @@ MAY_IMPORT = {
     "_training._metrics": {"_warn", "exceptions"},
     "_training._plan": {"_intake"},
     "_training._precision": set(),
+    "_training._progress": {"_training._metrics", "_training._plan"},
     "_training._random": {"_rows"},
     "_training._schedule": set(),
     "_net": {"_feed", "_intake", "_rows", "_validation", "_version", "exceptions", "modules"},
@@ -162,7 +165,7 @@ LAYERS_OF_TRAINING = (
     {"_session"},
     {"_assembly", "_fine_tune"},
     {"speed", "trial", "_survey", "_parts"},
-    {"step", "_state"},
+    {"step", "_state", "_progress"},
     {
         "_fingerprint",
         "_keep_best",

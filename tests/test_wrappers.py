@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import sklearn
@@ -24,14 +25,17 @@ from sklearn.ensemble import (
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401 (makes the next import work)
 from sklearn.feature_selection import RFECV, SelectFromModel, SequentialFeatureSelector
 from sklearn.frozen import FrozenEstimator
+from sklearn.inspection import partial_dependence, permutation_importance
 from sklearn.model_selection import (
     FixedThresholdClassifier,
     GridSearchCV,
     HalvingGridSearchCV,
     HalvingRandomSearchCV,
+    LearningCurveDisplay,
     RandomizedSearchCV,
     StratifiedKFold,
     TunedThresholdClassifierCV,
+    ValidationCurveDisplay,
     cross_val_predict,
     cross_val_score,
     cross_validate,
@@ -168,6 +172,29 @@ def predicted(method: str) -> Run:
     return run
 
 
+def shown(display: Any, **options: Any) -> Run:
+    def run(net, data):
+        found = display.from_estimator(
+            net, data.X, data.y, fit_params=data.meta, cv=FOLDS, error_score="raise", **options
+        )
+        plt.close("all")
+        return found.test_scores
+
+    return run
+
+
+def looked_at(tool: Any, pick: str, **options: Any) -> Run:
+    """Run a tool that looks at a trained net, of which each column should tell something."""
+
+    return lambda net, data: float(
+        np.ptp(tool(net.fit(data.X, data.y, **data.meta), data.X, **options)[pick]) > 0
+    )
+
+
+def importance(net, X, **options):
+    return permutation_importance(net, X, net.predict(X), random_state=0, **options)
+
+
 def nested(net, data):
     search = GridSearchCV(net, {"meta_lr": [0.1]}, cv=FOLDS, error_score="raise")
     return scored(cross_val_score, error_score="raise")(search, data)
@@ -235,6 +262,8 @@ class Case(NamedTuple):
 
 
 ENCODES = "encodes y anew"
+SHOWS = "``from_estimator(..., fit_params=...)``"
+PREFIT = "the meta set goes to ``net.fit``, none to the wrapper"
 HALVING = {"min_resources": 60, "random_state": 0}
 CASES = [
     Case("GridSearchCV", searched(GridSearchCV)),
@@ -249,6 +278,13 @@ CASES = [
     Case(
         "validation_curve",
         scored(validation_curve, 1, param_name="meta_lr", param_range=[0.1], error_score="raise"),
+    ),
+    Case("cross_val_score", scored(cross_val_score, error_score="raise")),
+    Case("LearningCurveDisplay", shown(LearningCurveDisplay, train_sizes=[0.9, 1.0]), SHOWS),
+    Case(
+        "ValidationCurveDisplay",
+        shown(ValidationCurveDisplay, param_name="meta_lr", param_range=[0.1, 0.2]),
+        SHOWS,
     ),
     Case(
         "permutation_test_score",
@@ -266,7 +302,7 @@ CASES = [
     Case(
         "CalibratedClassifierCV(FrozenEstimator(net))",
         fitted_before(lambda net: CalibratedClassifierCV(FrozenEstimator(net))),
-        "the meta set goes to ``net.fit``, none to the wrapper",
+        PREFIT,
     ),
     Case(
         "TunedThresholdClassifierCV",
@@ -277,7 +313,7 @@ CASES = [
     Case(
         'TunedThresholdClassifierCV(cv="prefit")',
         fitted_before(lambda net: TunedThresholdClassifierCV(net, cv="prefit", refit=False)),
-        "two classes; the meta set goes to ``net.fit``, none to the wrapper",
+        f"two classes; {PREFIT}",
         n_classes=2,
     ),
     Case("FixedThresholdClassifier", fixed_threshold, "two classes", n_classes=2),
@@ -286,7 +322,7 @@ CASES = [
         fitted_before(
             lambda net: FixedThresholdClassifier(FrozenEstimator(net), pos_label=net.classes_[1])
         ),
-        "two classes; the meta set goes to ``net.fit``, none to the wrapper",
+        f"two classes; {PREFIT}",
         n_classes=2,
     ),
     Case(
@@ -321,7 +357,7 @@ CASES = [
     Case(
         'StackingClassifier(cv="prefit")',
         fitted_before(lambda net: StackingClassifier([("net", net)], cv="prefit")),
-        "the meta set goes to ``net.fit``, none to the wrapper",
+        PREFIT,
     ),
     Case("OneVsRestClassifier", fitted(OneVsRestClassifier), "encodes y as 0 and 1"),
     Case("OneVsOneClassifier", fitted(OneVsOneClassifier), "encodes y as 0 and 1"),
@@ -363,6 +399,12 @@ CASES = [
         "SelectFromModel",
         selecting(lambda net: SelectFromModel(net, importance_getter=importances)),
         "needs an ``importance_getter``",
+    ),
+    Case("permutation_importance", looked_at(importance, "importances", n_repeats=2), PREFIT),
+    Case(
+        "partial_dependence",
+        looked_at(partial_dependence, "average", features=[0], grid_resolution=5),
+        PREFIT,
     ),
 ]
 

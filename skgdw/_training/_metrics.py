@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from skorch.history import History
 from torch import Tensor
@@ -14,6 +15,36 @@ from skgdw.exceptions import NonFiniteLossWarning
 
 # What a weighted step adds to the history beside skorch's losses.
 _METRICS = ("meta_loss", "weight_given", "weight_other")
+
+
+class Figure(Tensor):
+    """A number that is still on the device, and prints as a number.
+
+    Only who prints it waits for the device; what is computed with it is a plain tensor.
+    """
+
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
+
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
+        """Return the number as a text."""
+        return repr(self.item())
+
+    def __format__(self, format_spec: str) -> str:
+        """Return the number in a format for numbers."""
+        return format(self.item(), format_spec)
+
+    def __deepcopy__(self, memo: dict[int, object]) -> float:
+        """Return the number."""
+        return self.item()
+
+    def __reduce_ex__(self, protocol: object) -> tuple[type[float], tuple[float]]:
+        """Have the number pickled."""
+        return float, (self.item(),)
+
+
+def as_figure(value: Tensor) -> Tensor:
+    """Return a tensor of no dimension such that it prints as a number; others as they are."""
+    return value.detach().as_subclass(Figure) if value.ndim == 0 else value
 
 
 class WeightFigures(NamedTuple):
@@ -66,3 +97,17 @@ def settle(history: History, loss: str, *, is_weighted: bool) -> None:
                 "Lower `lr`, or clip gradients with skorch's GradientNormClipping callback.",
                 NonFiniteLossWarning,
             )
+
+
+def make_plain(history: History) -> None:
+    """Turn what the last epoch has recorded as tensors or numpy's numbers into Python's.
+
+    Parameters
+    ----------
+    history : skorch.history.History
+        Has an epoch.
+    """
+    epoch = history[-1]
+    for name, value in epoch.items():
+        if isinstance(value, np.generic) or (isinstance(value, Tensor) and value.ndim == 0):
+            epoch[name] = value.item()

@@ -21,7 +21,7 @@ from skgdw._training._assembly import Assembly, try_module
 from skgdw._training._fine_tune import BATCH_ROWS, FineTuner, put_rates_back, rates_of, set_rates
 from skgdw._training._keep_best import BestEpoch, balanced_accuracy
 from skgdw._training._ledger import Ledger, has_codes
-from skgdw._training._metrics import weight_figures
+from skgdw._training._metrics import as_figure, weight_figures
 from skgdw._training._parts import Parts, Settings
 from skgdw._training._plan import Stage, warm_up_steps
 from skgdw._training._precision import PRECISIONS, Precision
@@ -282,10 +282,10 @@ class Session:
         figures = None
         if result.weight is not None:
             figures = weight_figures(result.weight, y)
-            history.record_batch("weight_given", figures.mean_given)
-            history.record_batch("weight_other", figures.mean_other)
+            history.record_batch("weight_given", as_figure(figures.mean_given))
+            history.record_batch("weight_other", as_figure(figures.mean_other))
         if result.meta_loss is not None:
-            history.record_batch("meta_loss", result.meta_loss)
+            history.record_batch("meta_loss", as_figure(result.meta_loss))
         trains = self.stage is not None and self.stage.rows is self.rows.train
         if trains and has_codes(y):
             given_weight = None if figures is None else figures.at_given

@@ -80,7 +80,9 @@ def test_a_loader_gives_the_same_each_time():
 
 
 @pytest.mark.parametrize("taken", range(7))
-@pytest.mark.parametrize("options", [{}, {"sampler": RandomSampler(range(7))}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"sampler": RandomSampler(range(7))}], ids=["own", "sampler"]
+)
 def test_a_resumed_place_draws_on(options, taken):
     rounds, fresh = (Rounds(noisy(**options), key=(1, 2)) for _ in range(2))
     read(next(rounds) for _ in range(taken))

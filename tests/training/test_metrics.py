@@ -1,13 +1,16 @@
 """Figures of a step and of an epoch."""
 
+import copy
 import math
+import pickle
 
+import numpy as np
 import pytest
 import torch
 from skorch.history import History
 
 from properties import assert_close
-from skgdw._training._metrics import settle, weight_figures
+from skgdw._training._metrics import as_figure, make_plain, settle, weight_figures
 from skgdw.exceptions import NonFiniteLossWarning
 
 
@@ -72,3 +75,39 @@ def test_losses_that_are_not_finite_are_told(value):
         match=r"`train_loss` should stay finite; .* in epoch 1. Lower `lr`, or clip gradients",
     ):
         settle(history, "train_loss", is_weighted=False)
+
+
+def test_a_figure_prints_as_a_number():
+    figure = as_figure(torch.tensor(0.5, requires_grad=True))
+    assert (str(figure), repr([figure]), f"{figure:.2f}") == ("0.5", "[0.5]", "0.50")
+    assert type(figure * 2) is torch.Tensor
+    assert not figure.requires_grad
+
+
+def test_copies_of_a_figure_are_numbers():
+    figure = as_figure(torch.tensor(0.5))
+    copies = [copy.deepcopy(figure), pickle.loads(pickle.dumps(figure))]
+    assert [(type(number), number) for number in copies] == [(float, 0.5)] * 2
+
+
+def test_what_is_no_single_number_stays_as_it_is():
+    several = torch.ones(2)
+    assert as_figure(several) is several
+
+
+def test_recorded_tensors_and_numpy_numbers_become_pythons():
+    history = epoch(train_loss=[1.0])
+    given = {
+        "tensor": torch.tensor(0.5, dtype=torch.bfloat16),
+        "float": np.float64(0.25),
+        "int": np.int64(3),
+        "bool": np.bool_(True),
+        "text": "plain",
+        "several": np.ones(2),
+    }
+    for name, value in given.items():
+        history.record(name, value)
+    make_plain(history)
+    kinds = [type(history[-1, name]) for name in given]
+    assert kinds == [float, float, int, bool, str, np.ndarray]
+    assert history[-1, "tensor"] == 0.5
