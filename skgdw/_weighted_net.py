@@ -94,13 +94,12 @@ class WeightedNet(BuiltNet):
             return self._random
 
         check_parameters(self, CHOICES)
-        uses_meta = weighting_class(self.weighting).uses_meta or self.fine_tune
         return check_fit(
             self,
             given,
             classes=classes,
             reset=reset,
-            uses_meta=uses_meta,
+            uses_meta=weighting_class(self.weighting).uses_meta or self.fine_tune,
             judges=self.keep_best,
             random_state=source,
         )
