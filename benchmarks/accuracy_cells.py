@@ -15,7 +15,7 @@ from torch import nn
 
 from skgdw.corruption import ClassImbalance, LabelNoise
 from skgdw.model_selection import split_meta
-from skgdw.modules import SmallResNet
+from skgdw.modules import RandomCropFlip, ResNet32, SmallResNet
 
 JUDGES = ("test", "held-out")
 HELD_OUT = 0.25
@@ -34,6 +34,13 @@ class SmallConvNet(nn.Sequential):
         super().__init__(*layers, *head)
 
 
+class AugmentedResNet32(nn.Sequential):
+    """Random crops and flips on the device, and ResNet-32: the network of Chen et al., 2021."""
+
+    def __init__(self, in_channels=3, n_classes=10):
+        super().__init__(RandomCropFlip(), ResNet32(n_classes, in_channels))
+
+
 @dataclass(frozen=True)
 class Family:
     """A data set and how networks are trained on it; all else is the package's default."""
@@ -46,6 +53,7 @@ class Family:
     is_uneven: bool = False
     imbalance: float = 1  # in all its cells
     file: str | None = None
+    needs_gpu: bool = False  # runs only where its cells are named
 
 
 FAMILIES = {
@@ -68,6 +76,14 @@ FAMILIES = {
             meta_rows=50,
             n_train=10_000,
             file="cifar10",
+        ),
+        Family(
+            "cifar10",
+            {"module": AugmentedResNet32, "max_epochs": 80, "batch_size": 100},
+            meta_rows=100,
+            n_train=49_000,
+            file="cifar10",
+            needs_gpu=True,
         ),
     )
 }
@@ -117,6 +133,11 @@ def make_cells():
     add("fashion", "uniform60", "uniform", 0.6)
     add("fashion", "instance40", "instance")
     add("cifar10n", "worse", "human")
+    add("cifar10", "clean")
+    add("cifar10", "uniform40", "uniform")
+    add("cifar10", "uniform60", "uniform", 0.6)
+    add("cifar10", "flip40", "flip1")
+    add("cifar10", "worse", "human")
     for family in ("fashion", "letter"):
         add(family, "tail100", imbalance=100)
         add(family, "tail10-uniform40", "uniform", imbalance=10)
@@ -163,7 +184,7 @@ class Source:
             self.X, labels = self._rows("X"), self._read(self.name, "y")
         self.y = np.unique(labels, return_inverse=True)[1]
         self.human = None
-        if family.name == "cifar10n":
+        if family.file == "cifar10" and (folder / "cifar10n.npz").exists():
             if not np.array_equal(self._read("cifar10n", "clean_label"), labels):
                 raise ValueError("cifar10n.npz must have the rows of cifar10.npz, in their order.")
             self.human = self._read("cifar10n", "worse_label").astype(int)
@@ -260,6 +281,8 @@ def _give_labels(cell, data, ids, seed):
     if cell.noise is None:
         return y
     if cell.noise == "human":
+        if data.human is None:
+            raise FileNotFoundError(f"{cell.name} needs cifar10n.npz beside cifar10.npz.")
         return data.human[ids]
     if cell.noise == "instance":
         return part_noise(data.X[ids], y, cell.rate, seed)

@@ -139,10 +139,14 @@ def clean_learning(rows, seed, params):
 
 @dataclass(frozen=True)
 class Method:
-    """A way to train. ``takes`` tells for which cells it is there."""
+    """A way to train. ``takes`` tells for which cells it is there.
+
+    ``resumes`` tells whether it is one fit of a classifier, which can go on where it was cut off.
+    """
 
     fit: Callable
     is_network: bool = True
+    resumes: bool = True
     takes: Callable = lambda cell: True
 
 
@@ -157,13 +161,13 @@ METHODS = {
     "stopped early, fine-tuned": Method(network(stop_and_fine_tune)),
     "plain, meta rows joined": Method(plain_joined),
     "balanced softmax": Method(balanced_softmax, takes=lambda cell: cell.is_uneven),
-    "gold loss correction": Method(gold_loss_correction),
+    "gold loss correction": Method(gold_loss_correction, resumes=False),
     "MW-Net": Method(network(weighted("network"))),
     "instance": Method(network(weighted("instance"))),
     "GDW (paper)": Method(network(weighted("class"))),
     OURS: Method(network(weighted("class_pair"))),
-    "HistGradientBoosting": Method(boosting, is_network=False, takes=is_table),
-    "CleanLearning": Method(clean_learning, is_network=False, takes=is_table),
+    "HistGradientBoosting": Method(boosting, is_network=False, resumes=False, takes=is_table),
+    "CleanLearning": Method(clean_learning, is_network=False, resumes=False, takes=is_table),
     BOUND: Method(clean_labels, takes=lambda cell: cell.noise is not None),
 }
 

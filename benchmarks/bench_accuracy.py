@@ -9,7 +9,12 @@ series goes on; those that failed only with --retry. accuracy_tables.py makes ta
 
 usage: bench_accuracy.py [--cells PATTERN ...] [--methods METHOD ...] [--seeds SEED ...]
                          [--judge test|held-out] [--data DIR] [--out FILE]
-                         [--set KEY=VALUE ... --tag TAG] [--retry] [--list]
+                         [--set KEY=VALUE ... --tag TAG] [--checkpoints DIR] [--retry] [--list]
+
+A cell of the paper's size, which is run only where it is named, can be cut off at any moment under
+--checkpoints and goes on from its last epoch when it is called again:
+
+    bench_accuracy.py --cells cifar10/uniform60 --methods "class pairs" --seeds 0 --checkpoints runs
 
 DIR holds letter.npz, shuttle.npz (X, y), fashion-mnist.npz, cifar10.npz (also X_test, y_test) and
 cifar10n.npz (clean_label, worse_label); digits come with scikit-learn.
@@ -17,8 +22,10 @@ cifar10n.npz (clean_label, worse_label); digits come with scikit-learn.
 
 import argparse
 import ast
+import hashlib
 import importlib.util
 import json
+import shutil
 import time
 import warnings
 from fnmatch import fnmatchcase
@@ -30,6 +37,7 @@ from accuracy_cells import CELLS, JUDGES, make_rows
 from accuracy_methods import METHODS, probabilities
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss
 
+from skgdw.callbacks import Resume
 from skgdw.exceptions import MetaClassWarning, MetaOverlapWarning, NoiseNotLearnableWarning
 
 # What is expected here: rare classes give fewer meta rows, and whole numbers make equal rows.
@@ -62,13 +70,22 @@ def append(path, row):
         file.write("\n" * (text != "" and text[-1] != "\n") + json.dumps(row) + "\n")
 
 
-def measure(run, folder, n_rows):
-    """Return the figures of a run."""
+def checkpoint_of(run, checkpoints):
+    """Return the folder that a run goes on from, None where it cannot."""
+    if checkpoints is None or not METHODS[run["method"]].resumes:
+        return None
+    return checkpoints / hashlib.sha256(repr(key_of(run)).encode()).hexdigest()[:16]
+
+
+def measure(run, folder, n_rows, checkpoint=None):
+    """Return the figures of a run; ``seconds`` are those since it last went on."""
     cell, method = CELLS[run["cell"]], METHODS[run["method"]]
     rows = make_rows(cell, run["seed"], run["judge"], folder, n_rows)
     params = {key: value for key, value in run["params"].items() if key != "rows"}
     if method.is_network:
         params = {**cell.family.params, **params}
+    if checkpoint is not None:
+        params["callbacks"] = [("resume", Resume(checkpoint))]
     start = time.perf_counter()
     fitted = method.fit(rows, run["seed"], params)
     seconds = time.perf_counter() - start
@@ -86,20 +103,32 @@ def measure(run, folder, n_rows):
     }
 
 
-def attempt(run, folder, n_rows):
+def attempt(run, folder, n_rows, checkpoint=None):
     """Return a run with its figures, or with the error that it ended in."""
     try:
         with warnings.catch_warnings():
             for category in EXPECTED:
                 warnings.simplefilter("ignore", category)
-            return run | measure(run, folder, n_rows)
+            return run | measure(run, folder, n_rows, checkpoint)
     except Exception as error:
         return run | {"error": f"{type(error).__name__}: {error}"}
 
 
+def chosen_cells(patterns):
+    """Return the cells that a pattern names; those that need a GPU not by the name "*"."""
+    return [
+        name
+        for name, cell in CELLS.items()
+        if any(
+            fnmatchcase(name, pattern) and not (pattern == "*" and cell.family.needs_gpu)
+            for pattern in patterns
+        )
+    ]
+
+
 def wanted_runs(args):
     """Return the runs asked for, seed by seed, so that a stopped series has whole seeds."""
-    cells = [c for c in CELLS if any(fnmatchcase(c, pattern) for pattern in args.cells)]
+    cells = chosen_cells(args.cells)
     params = dict(args.set)
     if args.epochs is not None:
         params["max_epochs"] = args.epochs
@@ -170,10 +199,13 @@ def run_all(args):
     ]
     failed = 0
     for count, run in enumerate(runs, 1):
-        row = attempt(run, args.data, args.rows)
+        checkpoint = checkpoint_of(run, args.checkpoints)
+        row = attempt(run, args.data, args.rows, checkpoint)
         failed += "error" in row
         results[key_of(row)] = row
         append(args.out, row)
+        if checkpoint is not None and "error" not in row:
+            shutil.rmtree(checkpoint)
         tell(row, count, len(runs), remaining(runs[count:], results.values()))
     return failed
 
@@ -204,11 +236,14 @@ def parse(argv=None):
     parser.add_argument("--tag", default="", help="a name for what --set makes of the methods")
     parser.add_argument("--epochs", type=int, help="other epochs than the family's, to try out")
     parser.add_argument("--rows", type=int, help="at most so many training rows, to try out")
+    parser.add_argument(
+        "--checkpoints", type=Path, metavar="DIR", help="where runs that are cut off go on from"
+    )
     parser.add_argument("--retry", action="store_true", help="run again what has failed")
     parser.add_argument("--list", action="store_true", help="show cells and methods, run nothing")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args(argv)
-    if not any(fnmatchcase(cell, pattern) for cell in CELLS for pattern in args.cells):
+    if not chosen_cells(args.cells):
         parser.error(f"--cells must match a cell; got {args.cells}; --list shows them.")
     return args
 
@@ -217,10 +252,9 @@ def main(argv=None):
     """Run what is missing."""
     args = parse(argv)
     if args.list:
-        for cell in CELLS:
-            if any(fnmatchcase(cell, pattern) for pattern in args.cells):
-                takes = [m for m in args.methods if METHODS[m].takes(CELLS[cell])]
-                print(f"{cell}: {'; '.join(takes)}")
+        for cell in chosen_cells(args.cells):
+            takes = [m for m in args.methods if METHODS[m].takes(CELLS[cell])]
+            print(f"{cell}: {'; '.join(takes)}")
         return 0
     args.methods = without_missing(args.methods)
     torch.set_num_threads(args.threads)

@@ -260,6 +260,64 @@ def test_failed_runs_are_recorded_and_run_again_when_asked(series, scripts, monk
     assert "error" not in result
 
 
+def test_a_run_that_was_cut_off_goes_on_from_its_checkpoint(series, scripts, tmp_path, monkeypatch):
+    resume = scripts["bench_accuracy"].Resume
+    options = ("--methods", "class pairs", "--seeds", "0", "--epochs", "3", "--rows", "300")
+    whole = series(*options)[1][0]
+    series.out.unlink()
+    save, epochs = resume.save, []
+
+    def cut_off(self, net):
+        save(self, net)
+        epochs.append(len(net.history))
+        if len(epochs) == 2:
+            raise SystemExit
+
+    monkeypatch.setattr(resume, "save", cut_off)
+    options += ("--checkpoints", str(tmp_path / "runs"))
+    with pytest.raises(SystemExit):
+        series(*options)
+    assert len([*tmp_path.glob("runs/*/resume.pt")]) == 1
+    again = series(*options)[1][0]
+    assert epochs == [1, 2, 3]
+    assert {**again, "seconds": 0} == {**whole, "seconds": 0}
+    assert not [*tmp_path.glob("runs/*")]  # what has ended needs none
+
+
+def test_methods_of_several_fits_have_no_checkpoint(scripts):
+    bench = scripts["bench_accuracy"]
+    run = {"cell": "cifar10/worse", "seed": 0, "judge": "test", "tag": "", "params": {}}
+    folders = {
+        method: bench.checkpoint_of(run | {"method": method}, Path("runs"))
+        for method in bench.METHODS
+    }
+    without = {method for method, folder in folders.items() if folder is None}
+    assert without == {"gold loss correction", "HistGradientBoosting", "CleanLearning"}
+    assert len(set(folders.values())) == len(folders) - len(without) + 1
+    assert bench.checkpoint_of(run | {"method": "plain"}, None) is None
+
+
+def test_cells_that_need_a_gpu_have_to_be_named(scripts):
+    chosen = scripts["bench_accuracy"].chosen_cells
+    every = chosen(["*"])
+    assert "digits/clean" in every
+    assert not [name for name in every if name.startswith("cifar10/")]
+    assert chosen(["cifar10/u*", "digits/clean"]) == [
+        "digits/clean",
+        "cifar10/uniform40",
+        "cifar10/uniform60",
+    ]
+
+
+def test_human_labels_that_are_not_there_are_asked_for(scripts, folder, tmp_path):
+    cells = scripts["accuracy_cells"]
+    (tmp_path / "cifar10.npz").symlink_to(folder / "cifar10.npz")
+    clean, worse = (cells.CELLS[f"cifar10/{name}"] for name in ("clean", "worse"))
+    assert cells.make_rows(clean, 0, "test", tmp_path).n_classes == 10
+    with pytest.raises(FileNotFoundError, match=r"cifar10/worse needs cifar10n\.npz"):
+        cells.make_rows(worse, 0, "test", tmp_path)
+
+
 def test_rest_of_a_series_is_reckoned_by_family_and_method(scripts):
     remaining = scripts["bench_accuracy"].remaining
     taken = [
