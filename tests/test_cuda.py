@@ -271,9 +271,9 @@ def test_written_on_a_gpu_read_without_one(tmp_path):
 def test_partial_fit_goes_on_and_residual_networks_fit():
     X, y = np.random.default_rng(0).normal(size=(72, 3, 32, 32)).astype("f4"), np.arange(72) % 2
     net = quick(ResNet32, module__n_classes=2, device=DEVICE, weighting="class_pair", batch_size=16)
-    data = (X[8:], y[8:], X[:8], y[:8])
-    net.fit(*data)
-    net.partial_fit(*data)
+    meta = {"X_meta": X[:8], "y_meta": y[:8]}
+    net.fit(X[8:], y[8:], **meta)
+    net.partial_fit(X[8:], y[8:], **meta)
     assert np.isfinite(net.predict_proba(X)).all()
 
 
