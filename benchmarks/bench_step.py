@@ -1,10 +1,12 @@
 """What one training step costs, as a multiple of a plain skorch step in the same run.
 
 ResNet-32 on random images of 32x32x3, batch 100, meta batch 100. Short fits of all variants take
-turns; of each fit the mean over all steps but the first counts, of the fits the median. Prints a
-table with the bar of each row and a JSON line.
+turns; of each fit the mean over all steps but the first ones counts, of the fits the median. Prints
+a table with the bar of each row and a JSON line. With SKGDW_CUDA_GRAPH=1 on a GPU, --skip has to
+leave out the steps that are captured.
 
-usage: bench_step.py [--rounds N] [--steps N] [--threads N] [--device NAME] [--only WORD]
+usage: bench_step.py [--rounds N] [--steps N] [--skip N] [--threads N] [--device NAME]
+                     [--only WORD ...]
 """
 
 import argparse
@@ -67,8 +69,9 @@ def images(n, n_classes, seed):
     return X, np.arange(n) % n_classes
 
 
-def run(name, params, steps, device):
-    """Fit once; return the mean time of the steps, without the first."""
+def run(name, params, args):
+    """Fit once; return the mean time of the steps that count."""
+    steps, device = args.steps, args.device
     params = dict(params)
     n_classes = params.pop("classes", 10)
     X, y = images(BATCH * steps, n_classes, 0)
@@ -95,7 +98,8 @@ def run(name, params, steps, device):
             **params,
         )
         net.fit(X, y, *images(2 * BATCH, n_classes, 1))
-    return (times.ends_[-1] - times.ends_[0]) / (len(times.ends_) - 1)
+    ends = times.ends_[args.skip - 1 :]
+    return (ends[-1] - ends[0]) / (len(ends) - 1)
 
 
 def main():
@@ -106,18 +110,19 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     # The fast variant takes a meta batch in one of the ten that count.
     parser.add_argument("--steps", type=int, default=11, help="steps of each fit")
+    parser.add_argument("--skip", type=int, default=1, help="first steps that do not count")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--only", default="", help="variants with this word in their name")
+    parser.add_argument("--only", nargs="+", default=[""], help="words in the variants' names")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     warnings.simplefilter("ignore", SkgdwWarning)
     plain = (PLAIN, {}, None, None)
-    chosen = [plain, *(v for v in VARIANTS if args.only in v[0])]
+    chosen = [plain, *(v for v in VARIANTS if any(word in v[0] for word in args.only))]
     times = {name: [] for name, *_ in chosen}
     for _ in range(args.rounds):
         for name, params, *_ in chosen:
-            times[name].append(run(name, params, args.steps, args.device))
+            times[name].append(run(name, params, args))
     median = {name: float(np.median(found)) for name, found in times.items()}
     print(f"ResNet-32, batch {BATCH}, {args.device}, {describe(args.threads)}")
     print(f"{'step':24}{'ms':>9}{'x plain':>9}{'bar':>7}{'aim':>7}")

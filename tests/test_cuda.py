@@ -1,6 +1,7 @@
 """What holds on a GPU as well; all of it is passed over where there is none."""
 
 import logging
+import os
 import pickle
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import oracles
 from classifier_cases import DropoutNet, Net, blobs, quick
 from skgdw import GDWClassifier
 from skgdw.callbacks import Resume
+from skgdw.functional._recorded import recorded_derivative
 from skgdw.modules import ResNet32
 
 DEVICE = "cuda"
@@ -114,6 +116,57 @@ def test_convolutions_train_as_on_a_cpu(weighting):
     assert_alike(there, here, 1e-3)
 
 
+def nodes_of(last):
+    """Return all nodes that lead to the last."""
+    ready, met = [last], set()
+    while ready:
+        node = ready.pop()
+        if node is not None and node not in met:
+            met.add(node)
+            ready += [before for before, _ in node.next_functions]
+    return met
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_batch_norm_on_cudnn_has_a_rule(training):
+    module = ConvNet().to(DEVICE)
+    X = torch.as_tensor(images(12, 0)[0], device=DEVICE)
+    module(X)  # for running averages of some kind
+    module.train(training)
+    logits = module(X)
+    params = dict(module.named_parameters())
+    tangent = {name: torch.randn_like(value) for name, value in params.items()}
+    assert not training or any(
+        node.name() == "CudnnBatchNormBackward0" for node in nodes_of(logits.grad_fn)
+    )
+    found = recorded_derivative(logits, params, tangent)
+    _, expected = torch.func.jvp(
+        lambda *values: torch.func.functional_call(
+            module, dict(zip(params, values, strict=True)), X
+        ),
+        tuple(value.detach() for value in params.values()),
+        tuple(tangent.values()),
+    )
+    assert torch.allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("module", [Net, ConvNet, "residual"])
+@pytest.mark.parametrize("short", [True, False])
+def test_forward_mode_goes_along_the_recorded_graph(module, short, caplog):
+    data, params = DATA, {}
+    if module is ConvNet:
+        data = (*images(96, 0), *images(24, 1))
+    if module == "residual":
+        X = np.random.default_rng(0).normal(size=(48, 3, 32, 32)).astype("f4")
+        data = (X[:32], np.arange(32) % 2, X[32:], np.arange(16) % 2)
+        module, params = ResNet32, {"module__n_classes": 2}
+    torch.backends.cudnn.allow_tf32 = short
+    with caplog.at_level(logging.INFO, logger="skgdw"):
+        fit(module, DEVICE, data, max_epochs=1, **params)
+    (said,) = [text for text in caplog.messages if text.startswith("J g of")]
+    assert "along the recorded graph" in said
+
+
 class ReferenceNet(nn.Sequential):
     def __init__(self):
         super().__init__(nn.Linear(5, 16), nn.Tanh(), nn.Linear(16, 4))
@@ -157,17 +210,21 @@ def test_the_reference_steps_on_a_gpu(meta_gradient):
             assert torch.allclose(parameter.detach().cpu().double(), expected, rtol=0, atol=1e-5)
 
 
+no_word_on_debugging = pytest.mark.filterwarnings("ignore:Synchronization debug mode")
+
+
 class NoSync(Callback):
-    """Has torch raise where the host waits for the device, from the third batch of an epoch on."""
+    """Has torch raise where the host waits for the device in a step, after a warm-up."""
 
     def on_batch_begin(self, net, **kwargs):
-        if len(net.history[-1]["batches"]) > 2:
+        if len(net.history) > 2:
             torch.cuda.set_sync_debug_mode("error")
 
     def on_batch_end(self, net, **kwargs):
         torch.cuda.set_sync_debug_mode("default")
 
 
+@no_word_on_debugging
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
 @pytest.mark.parametrize("module", [Net, DropoutNet, OUR_MLP])
 def test_no_step_waits_for_the_device(module, weighting):
@@ -175,9 +232,10 @@ def test_no_step_waits_for_the_device(module, weighting):
         net = fit(module, DEVICE, weighting=weighting, callbacks=[NoSync()])
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    assert len(net.history[-1]["batches"]) > 3
+    assert len(net.history) > 3
 
 
+@no_word_on_debugging
 def test_waiting_is_noticed():
     class Waits(NoSync):
         def on_batch_begin(self, net, **kwargs):
@@ -258,10 +316,10 @@ def test_written_on_a_gpu_read_without_one(tmp_path):
         "net = pickle.loads((folder / 'net.pickle').read_bytes())\n"
         "np.save(folder / 'p.npy', net.predict_proba(np.load(folder / 'X.npy')))\n"
     )
-    here = Path(__file__).parent
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
     subprocess.run(
         [sys.executable, "-c", program, str(tmp_path)],
-        env={"CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": f"{here}:{here.parent}", "PATH": ""},
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": path},
         check=True,
         timeout=120,
     )

@@ -31,7 +31,7 @@ from skgdw._training.step._passes import Passes
 from skgdw._training.step._rates import LookAheadRates
 from skgdw._training.step._stateless import Output
 from skgdw._training.trial._derivatives import choose_jvp, fastest
-from skgdw._training.trial._probe import TRIAL_ROWS, Probe, Trial, eager
+from skgdw._training.trial._probe import TRIAL_ROWS, Probe, Trial, eager, wake
 from skgdw._training.trial._scaling import fit_input_scaling
 from skgdw._validation import check_batch_statistics, check_gradient
 from skgdw._validation._weighting import check_weighting
@@ -64,6 +64,7 @@ def try_module(
     Batch
         The rows, not placed yet.
     """
+    wake(parts.device)
     parts.set_training(True)
     first_rows = feed.first_training_rows(rows.train, TRIAL_ROWS)
     X, _ = feed.layout(first_rows)

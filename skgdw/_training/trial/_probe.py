@@ -27,6 +27,18 @@ def eager(module: nn.Module) -> nn.Module:
     return wrapped
 
 
+def wake(device: torch.device) -> None:
+    """Let autograd's thread of a GPU begin with something simple.
+
+    Where it begins with a matrix product, as a gradient by logits does, torch warns that the thread
+    has no context of the GPU yet.
+    """
+    if device.type == "cuda":
+        with torch.enable_grad():
+            one = torch.ones((), device=device, requires_grad=True)
+            torch.autograd.grad(one * one, one)
+
+
 @dataclass(frozen=True)
 class Probe:
     """Passes of a module that change nothing, and what they tell.

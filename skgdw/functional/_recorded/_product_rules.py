@@ -23,6 +23,9 @@ from skgdw.functional._recorded._nodes import (
     total,
 )
 
+# BatchNorm on a GPU; what it keeps has the same names but for the one of the constant.
+_ON_CUDNN = "CudnnBatchNormBackward0"
+
 
 def _plus_product(before: Tensor | None, left: Tensor, right: Tensor) -> Tensor:
     # One call for product and sum spares a pass over memory.
@@ -117,7 +120,8 @@ def _statistics(node: GraphNode) -> tuple[Tensor, Tensor]:
     """Return mean and 1 / standard deviation of each channel, as the pass took them."""
     if node._saved_training:
         return kept(node, "result1"), kept(node, "result2")
-    variance = kept(node, "running_var") + node._saved_eps
+    eps = node._saved_epsilon if node.name() == _ON_CUDNN else node._saved_eps
+    variance = kept(node, "running_var") + eps
     return kept(node, "running_mean"), variance.rsqrt()
 
 
@@ -129,4 +133,5 @@ PRODUCT_RULES: dict[str, Rule] = {
     "DivBackward0": _divide,
     "EmbeddingBackward0": _embedding,
     "NativeBatchNormBackward0": _batch_norm,
+    _ON_CUDNN: _batch_norm,
 }
