@@ -61,7 +61,6 @@ class GDWClassifier(WeightedNet):
         unrolled and difference that the module can do; see ``meta_gradient_``.
     precision : {"float32", "bf16"}, default="float32"
         "bf16" trains the module's passes under autocast; logits and weights stay in float32.
-        Experimental: it has not run on a GPU.
     meta_size : float or int, default=0.1
         Share or number of rows taken out of the training set, balanced over the classes, where no
         meta set is given.

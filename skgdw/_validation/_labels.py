@@ -62,10 +62,10 @@ def find_classes(
 ) -> NDArray[Any]:
     """Return the classes: those given, or the sorted union of the labels, of one kind."""
     known = [labels for labels in (y, y_meta) if labels is not None]
-    found = np.unique(np.concatenate(known)) if known else np.asarray(classes)
+    found = np.unique(np.concatenate(known)) if known else _listed(classes)
     if classes is None:
         return found
-    given = np.asarray(classes)
+    given = _listed(classes)
     if len(np.unique(given)) != len(given):
         raise ValueError(f"`classes` must not repeat a label; got {given.tolist()}.")
     unknown = _unknown(found, given)
@@ -73,6 +73,18 @@ def find_classes(
         raise ValueError(
             f"`classes` must hold every label; got {given.tolist()}, and labels {unknown} beside "
             "them in y or y_meta. Add them, or leave `classes` out."
+        )
+    return given
+
+
+def _listed(classes: ArrayLike | None) -> NDArray[Any]:
+    """Return classes as an array, if they can be a list of labels."""
+    given = np.asarray(classes)
+    if given.ndim != 1:
+        raise ValueError(
+            f"`classes` must be a list of labels; got an array of shape {given.shape}. "
+            "`partial_fit` takes it third, as scikit-learn's do: pass a meta set by name, as "
+            "X_meta=..., y_meta=..."
         )
     return given
 
@@ -117,7 +129,7 @@ def check_dataset_labels(
 
 def check_same_classes(classes: ArrayLike, known: NDArray[Any]) -> None:
     """Check that a later call of partial_fit names the classes of the first."""
-    given = np.unique(np.asarray(classes))
+    given = np.unique(_listed(classes))
     if given.tolist() != np.unique(known).tolist():
         raise ValueError(
             f"`classes` must be those of the first call, {known.tolist()}; got {given.tolist()}. "

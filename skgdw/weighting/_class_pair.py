@@ -38,7 +38,7 @@ _META_ROWS_COUNT, _LEAST_META_WEIGHT, _LARGEST_META_WEIGHT = 8.0, 0.4, 2.0
 
 
 class ClassPairWeighting(Weighting):
-    r"""Weights tied by pairs of given and true class, which correct labels (experimental).
+    r"""Weights tied by pairs of given and true class, which correct labels.
 
     Rows are trained towards the posterior t of their true class, see
     `skgdw.functional.label_posterior`, as far as a gate u in (0, 1) and a bound b let them:

@@ -48,6 +48,16 @@ def test_a_later_call_names_the_same_classes():
         check_same_classes([*"abc"], np.array([*"ab"]))
 
 
+def test_a_meta_set_in_the_place_of_classes():
+    words = (
+        r"`classes` must be a list of labels; got an array of shape \(3, 2\).* by name, as X_meta"
+    )
+    with pytest.raises(ValueError, match=words):
+        check_same_classes(np.zeros((3, 2)), np.array([*"ab"]))
+    with pytest.raises(ValueError, match=words):
+        find_classes(Y, Y_META, np.zeros((3, 2)))
+
+
 def test_no_labels():
     with pytest.raises(ValueError, match="`y_meta` must hold one label a row; got None"):
         check_given(None, "y_meta")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-# "0" turns everything in here off; graphs have never run on a GPU, so they have to be asked for.
+# "0" turns everything in here off; what graphs save is not measured: they have to be asked for.
 _ALL, _GRAPHS = "SKGDW_SPEED", "SKGDW_CUDA_GRAPH"
 
 
@@ -22,7 +22,7 @@ class Speed:
     fused : bool
         An optimizer's step as one kernel, where torch has one.
     cuda_graph : bool
-        Steps captured as CUDA graphs. Experimental.
+        Steps captured as CUDA graphs.
     """
 
     recorded: bool = True
