@@ -106,7 +106,11 @@ class BuiltNet(SklearnNet):
     def _initialize_weight_net(self) -> None:
         kwargs = self.get_params_for("weight_net")
         weight_net = copy.deepcopy(self.initialized_instance(self.weight_net, kwargs))
-        self.weight_net_ = weight_net.to(self._module_dtype())
+        self.weight_net_ = weight_net.to(self._weighting_dtype())
+
+    def _weighting_dtype(self) -> torch.dtype:
+        # As wide as the logits, which leave a module of 16 bits in float32.
+        return torch.promote_types(self._module_dtype(), torch.float32)
 
     def _initialize_weighting(self) -> None:
         offered = {
@@ -116,7 +120,7 @@ class BuiltNet(SklearnNet):
             "n_classes": len(getattr(self, "classes_inferred_", ())),
         }
         weighting = make_weighting(self.weighting, self.get_params_for("weighting"), offered)
-        self.weighting_ = weighting.to(self._module_dtype())
+        self.weighting_ = weighting.to(self._weighting_dtype())
         self._weighting_of = self._weighting_params()
 
     def _weighting_params(self) -> dict[str, Any]:

@@ -37,7 +37,7 @@ from skgdw._validation import (
     open_mapping,
     passes_through,
 )
-from skgdw._validation._outputs import check_finite, first_output, portable
+from skgdw._validation._outputs import check_finite, first_output, portable, widened
 
 
 class _State:
@@ -171,7 +171,7 @@ class SklearnNet(SettableNet, SavingNet, FedNet, NeuralNetClassifier):
 
     def infer(self, x: Tensor | Mapping[str, Tensor], **fit_params: object) -> Any:
         """Return the module's whole output for a batch."""
-        return super().infer(x)
+        return widened(super().infer(x))
 
     def get_loss(self, y_pred: Any, y_true: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """Return the criterion; cross-entropy takes the logits, one of the user's all outputs."""

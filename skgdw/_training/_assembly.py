@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TypeVar, cast
 
+import torch
 from torch import Tensor, nn
 
 from skgdw._feed._dataset import Batch
@@ -34,6 +35,7 @@ from skgdw._training.trial._derivatives import choose_jvp, fastest
 from skgdw._training.trial._probe import TRIAL_ROWS, Probe, Trial, eager, wake
 from skgdw._training.trial._scaling import fit_input_scaling
 from skgdw._validation import check_batch_statistics, check_gradient
+from skgdw._validation._outputs import is_narrow
 from skgdw._validation._weighting import check_weighting
 from skgdw.weighting import Evidence
 from skgdw.weighting._row_loss import make_row_loss
@@ -178,16 +180,22 @@ class Assembly:
 
     def _choose_jvp(self, trial: Trial) -> Jvp:
         """Choose how J g is computed, and log it once."""
-        precision = self.probe.stateless.precision
+        precision, eps = self.probe.stateless.precision, self._rounding()
         attempt = cast("Callable[[Jvp], Tensor]", cache(trial))
-        jvp = choose_jvp(self.settings.meta_gradient, attempt, self._name, eps=precision.eps)
+        jvp = choose_jvp(self.settings.meta_gradient, attempt, self._name, eps=eps)
         if trial.shares_pass and self.speed.recorded:
-            jvp = fastest(jvp, attempt, precision.eps)
+            jvp = fastest(jvp, attempt, eps)
         if trial.shares_pass and isinstance(jvp, Difference):
             # Not from a pass in bf16: a difference of short numbers would be noise.
             jvp = replace(jvp, shares_pass=precision.dtype is None)
         logger.info("J g of %s: %s (asked for %r)", self._name, jvp, self.settings.meta_gradient)
         return jvp
+
+    def _rounding(self) -> float | None:
+        """Return the relative rounding error of a pass; None where the logits' format tells."""
+        stateless = self.probe.stateless
+        found = [torch.finfo(p.dtype).eps for p in stateless.parameters.values() if is_narrow(p)]
+        return max(found, default=stateless.precision.eps)
 
     def captured(self, update: Update, step: MetaStep) -> tuple[Update, MetaStep]:
         """Return the update captured as CUDA graphs, and its step, where that can be done."""

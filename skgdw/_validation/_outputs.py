@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -37,6 +38,35 @@ def first_output(output: object) -> Tensor:
             "whose `forward` returns `self.model(X).logits`."
         )
     return cast("Tensor", first)
+
+
+_NARROW = (torch.bfloat16, torch.float16)
+
+
+def is_narrow(tensor: Tensor) -> bool:
+    """Tell whether the entries of a tensor are of 16 bits."""
+    return tensor.dtype in _NARROW
+
+
+def widened(output: Any) -> Any:
+    """Return a module's output with logits of 16 bits in float32, as all that follows needs them.
+
+    Parameters
+    ----------
+    output : Any
+        What the module returned, logits alone or first.
+
+    Returns
+    -------
+    Any
+        The same, but for such logits; what comes after them is left alone.
+    """
+    if isinstance(output, Tensor):
+        return output.float() if is_narrow(output) else output
+    if isinstance(output, (tuple, list)) and output:
+        first = widened(output[0])
+        return output if first is output[0] else (first, *output[1:])
+    return output
 
 
 def portable(output: Any) -> Any:

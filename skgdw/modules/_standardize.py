@@ -131,7 +131,8 @@ class Standardize(nn.Module):
         z = (X - shift) / scale
         bounded = z.clamp(-self.limit, self.limit)
         excess = (z - bounded).clamp(-_LARGEST_EXCESS, _LARGEST_EXCESS)
-        return (bounded + excess.abs().log1p().copysign(excess)).to(self.shift.dtype)
+        # Not by copysign, which torch does not export.
+        return (bounded + excess.sign() * excess.abs().log1p()).to(self.shift.dtype)
 
     def extra_repr(self) -> str:
         """Return what `repr` shows between the brackets."""

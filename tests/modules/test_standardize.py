@@ -29,6 +29,18 @@ def test_identity_until_fitted():
     assert torch.equal(Standardize(3)(X), X)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_far_values_keep_their_sign_to_the_last_bit(dtype):
+    tiny = torch.finfo(dtype).tiny / 8  # no normal number
+    X = torch.cat([50 * torch.randn(400, dtype=dtype), torch.tensor([0.0, -0.0, tiny, -tiny])])
+    X = torch.cat([X, torch.tensor([1e30, -1e30, 10.0, -10.0], dtype=dtype)]).to(dtype)[:, None]
+    layer = Standardize(1).to(dtype)
+    layer.limit.fill_(10.0)
+    inside = X.clamp(-10, 10)
+    excess = (X - inside).clamp(-1e6, 1e6)
+    assert torch.equal(layer(X), inside + excess.abs().log1p().copysign(excess))
+
+
 def test_normal_columns_get_mean_and_deviation():
     X = np.random.default_rng(0).normal(5.0, 3.0, size=(200, 4))
     layer = Standardize(4).double().fit_scaling(X)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from skgdw._feed._layout import Inputs
 from skgdw._training._precision import Precision
 from skgdw._validation._outputs import first_output
+from skgdw._validation._outputs import widened as widened_output
 
 State = Mapping[str, Tensor]
 _FULL = Precision()
@@ -130,7 +131,7 @@ class Stateless:
         with self._holding(state):
             if precision.dtype is None:  # spared the contexts: on small modules they tell
                 output = self.module(**X) if isinstance(X, Mapping) else self.module(X)
-                return output if isinstance(output, Tensor) else first_output(output)
+                return first_output(widened_output(output))
             with precision.context():
                 output = self.module(**X) if isinstance(X, Mapping) else self.module(X)
         logits: Tensor = precision.widen(first_output(output))
