@@ -24,7 +24,7 @@ from skgdw._training._random import RandomStream
 from skgdw._training._schedule import FitSchedule
 from skgdw._training.speed._switch import speed_in_use
 from skgdw._training.trial._probe import eager
-from skgdw._validation import check_auto_module, check_free, check_reduction
+from skgdw._validation import check_auto_module, check_free, check_reduction, copied
 from skgdw._validation._weighting import weighting_fault
 from skgdw.modules import MLP
 from skgdw.weighting import Weighting
@@ -98,7 +98,7 @@ class BuiltNet(SklearnNet):
             else:
                 module = self.initialized_instance(self.module, kwargs)
                 # A copy: the caller's instance is not trained, and a refit starts afresh.
-                self.module_ = copy.deepcopy(module) if module is self.module else module
+                self.module_ = copied(module) if module is self.module else module
             self._initialize_weight_net()
             self._initialize_weighting()
         return self

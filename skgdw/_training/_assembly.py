@@ -33,7 +33,7 @@ from skgdw._training.step._rates import LookAheadRates
 from skgdw._training.step._stateless import Output
 from skgdw._training.trial._derivatives import choose_jvp, fastest
 from skgdw._training.trial._probe import TRIAL_ROWS, Probe, Trial, eager, wake
-from skgdw._training.trial._scaling import fit_input_scaling
+from skgdw._training.trial._scaling import fill_lazy_parts, fit_input_scaling
 from skgdw._validation import check_batch_statistics, check_gradient
 from skgdw._validation._outputs import is_narrow
 from skgdw._validation._weighting import check_weighting
@@ -71,6 +71,7 @@ def try_module(
     first_rows = feed.first_training_rows(rows.train, TRIAL_ROWS)
     X, _ = feed.layout(first_rows)
     with probe.stream.undone():
+        fill_lazy_parts(probe.stateless.module, X)
         fit_input_scaling(probe.stateless.module, rows.train.X, X)
     parts.set_training(True)
     takes_logits = parts.weighting.uses_meta or isinstance(parts.criterion, nn.CrossEntropyLoss)

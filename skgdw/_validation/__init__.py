@@ -9,6 +9,7 @@ from skgdw._validation._built import (
     check_optimizer,
     check_steps,
     check_weights,
+    copied,
 )
 from skgdw._validation._class_prior import check_class_prior
 from skgdw._validation._inputs import (
@@ -94,6 +95,7 @@ __all__ = [
     "check_settable",
     "check_steps",
     "check_weights",
+    "copied",
     "find_classes",
     "open_mapping",
     "passes_through",

@@ -2,16 +2,47 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Sized
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
 from skgdw._warn import warn
 from skgdw.exceptions import ModuleOutputError, ProbabilityOutputWarning
+
+
+_Module = TypeVar("_Module", bound=nn.Module)
+
+
+def copied(module: _Module) -> _Module:
+    """Return a copy of an instance, or say why there is none.
+
+    Parameters
+    ----------
+    module : nn.Module
+
+    Returns
+    -------
+    nn.Module
+        Deep, parameters and buffers included.
+
+    Raises
+    ------
+    ValueError
+        If it holds buffers without a shape yet, which torch does not copy.
+    """
+    if lazy := [name for name, buffer in module.named_buffers() if is_lazy(buffer)]:
+        raise ValueError(
+            f"`module` must be an instance that torch can copy; got {type(module).__name__} with "
+            f"lazy buffers: {', '.join(lazy)}. Pass its class or a function that builds it, or "
+            "call it on a few rows first."
+        )
+    return copy.deepcopy(module)
 
 
 def check_optimizer(optimizer: Optimizer) -> None:

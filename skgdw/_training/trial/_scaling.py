@@ -1,13 +1,36 @@
-"""The input scaling of our networks, fitted wherever one stands in a user's module."""
+"""What a module learns of its inputs by a first look: shapes of lazy layers, input scaling."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from skgdw._feed._layout import Inputs
 from skgdw.modules import Standardize
+
+
+@torch.no_grad()
+def fill_lazy_parts(module: nn.Module, some_rows: Inputs) -> None:
+    """Let lazy layers take their shapes, and draw their parameters, before anything counts them.
+
+    The pass is in evaluation mode, in which the module is left where there are such layers.
+
+    Parameters
+    ----------
+    module : nn.Module
+    some_rows : Tensor of shape (m, ...), or mapping of them
+        On the module's device.
+    """
+    if any(is_lazy(tensor) for tensor in (*module.parameters(), *module.buffers())):
+        module.eval()
+        if isinstance(some_rows, Mapping):
+            module(**some_rows)
+        else:
+            module(some_rows)
 
 
 @torch.no_grad()
