@@ -25,7 +25,7 @@ from skgdw._feed._layout import Inputs
 from skgdw._intake._hold_out import Rows
 from skgdw._training._plan import FINE_TUNING_EPOCHS
 from skgdw._training._survey import Survey
-from skgdw._training.step._optimizing import forget_gradients
+from skgdw._training.step._optimizing import forget_gradients, make_ready
 from skgdw._training.step._stateless import Output
 
 # Shares of the base rates that are tried; 0 is no fine-tuning.
@@ -96,6 +96,7 @@ class FineTuner:
                     X, y = self.feed.layout(batch)
                     forget_gradients(optimizer)
                     self.loss(infer(X), y, X).backward()
+                    make_ready(optimizer)
                     optimizer.step()
         return module
 

@@ -31,7 +31,7 @@ from skgdw._training._survey import Survey
 from skgdw._training.speed._graph import Update
 from skgdw._training.speed._switch import speed_in_use
 from skgdw._training.step._meta_step import MetaStep
-from skgdw._training.step._optimizing import forget_gradients, unfuse_where_incomplete
+from skgdw._training.step._optimizing import forget_gradients, make_ready
 from skgdw._training.step._plain_step import PlainStep, StepResult
 from skgdw._training.step._stateless import Stateless
 from skgdw._training.trial._probe import Probe, eager
@@ -320,7 +320,7 @@ class Session:
 
     def _finish(self, result: StepResult, batch: Sequence[object]) -> StepResult:
         self.parts.on_gradients(batch)
-        unfuse_where_incomplete(self.parts.optimizer)
+        make_ready(self.parts.optimizer)
         self.parts.optimizer.step()
         return result
 

@@ -15,7 +15,6 @@ from torch.optim import Optimizer
 from skgdw._warn import warn
 from skgdw.exceptions import ModuleOutputError, ProbabilityOutputWarning
 
-
 _Module = TypeVar("_Module", bound=nn.Module)
 
 
@@ -46,11 +45,16 @@ def copied(module: _Module) -> _Module:
 
 
 def check_optimizer(optimizer: Optimizer) -> None:
-    """Refuse optimizers that run the step themselves."""
+    """Refuse optimizers that run the step themselves, or take sparse gradients only."""
     if isinstance(optimizer, torch.optim.LBFGS):
         raise ValueError(
             "`optimizer` must step without a closure, because a weighted step is no function of "
             "the parameters alone; got LBFGS. Use SGD, Adam or another first-order optimizer."
+        )
+    if isinstance(optimizer, torch.optim.SparseAdam):
+        raise ValueError(
+            "`optimizer` must take ordinary gradients, which those of sparse embeddings are made "
+            "into; got SparseAdam. Use Adam."
         )
 
 

@@ -120,7 +120,7 @@ def _gradients(
     params: Params, logits: Tensor, cotangent: Tensor, *, create_graph: bool
 ) -> tuple[Tensor, ...]:
     """Go back through the logits, whose graph is kept."""
-    return torch.autograd.grad(
+    found = torch.autograd.grad(
         logits,
         list(params.values()),
         grad_outputs=cotangent,
@@ -128,6 +128,12 @@ def _gradients(
         create_graph=create_graph,
         materialize_grads=True,
     )
+    return tuple(map(_dense, found))
+
+
+def _dense(gradient: Tensor) -> Tensor:
+    """Return what an embedding with sparse gradients gives as an ordinary tensor."""
+    return gradient if gradient.layout is torch.strided else gradient.to_dense()
 
 
 def _ahead(params: Params, gradients: Sequence[Tensor], rates: Rates) -> dict[str, Tensor]:
@@ -200,6 +206,7 @@ def meta_gradient(
         value.requires_grad_()
     loss = meta_loss(ahead)
     found = torch.autograd.grad(loss, list(ahead.values()), materialize_grads=True)
+    found = tuple(map(_dense, found))
     direction = grad = dict(zip(ahead, found, strict=True))
     rate: float | Tensor
     if isinstance(rates, list):

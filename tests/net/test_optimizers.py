@@ -3,7 +3,7 @@
 import pytest
 import torch
 from torch import nn
-from torch.optim import LBFGS, SGD, Adam
+from torch.optim import LBFGS, SGD, Adam, SparseAdam
 
 from skgdw._net._optimizers import make_optimizer
 
@@ -71,6 +71,8 @@ def test_the_caller_of_a_function_is_named_where_it_has_no_name():
 def test_optimizers_that_run_their_steps_themselves_are_refused():
     with pytest.raises(ValueError, match="closure"):
         made(LBFGS, lr=0.1)
+    with pytest.raises(ValueError, match=r"ordinary gradients.* got SparseAdam"):
+        made(SparseAdam, lr=0.1)
 
 
 def test_what_is_given_stays_as_it_was():

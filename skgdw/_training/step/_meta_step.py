@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from skgdw._feed._layout import Inputs
 from skgdw._training.step._jvp import Jvp, Recorded
-from skgdw._training.step._optimizing import forget_gradients
+from skgdw._training.step._optimizing import forget_gradients, make_dense
 from skgdw._training.step._passes import Passes, TrainingPass
 from skgdw._training.step._plain_step import StepResult
 from skgdw._training.step._rates import LookAheadRates
@@ -167,6 +167,7 @@ class MetaStep:
     def _add(self, meta: MetaGradient) -> None:
         """Add the meta gradient to the real one: the meta rows train the network a little."""
         params, _ = self.look_ahead.rates()
+        make_dense(params.values())
         for name, grad in meta.grad.items():
             parameter = params[name]
             if parameter.grad is None:

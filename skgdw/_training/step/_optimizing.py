@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
 from torch.optim import SGD, Optimizer
 
 
@@ -13,6 +17,23 @@ def forget_gradients(optimizer: Optimizer) -> None:
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             parameter.grad = None
+
+
+def make_ready(optimizer: Optimizer) -> None:
+    """See to it that an optimizer's step works for the gradients that are there."""
+    make_dense(p for group in optimizer.param_groups for p in group["params"])
+    unfuse_where_incomplete(optimizer)
+
+
+def make_dense(parameters: Iterable[Tensor]) -> None:
+    """Make sparse gradients of embeddings ordinary ones.
+
+    Our defaults, weight decay and fused steps, take no others, and a meta gradient that is added to
+    them is an ordinary one.
+    """
+    for parameter in parameters:
+        if parameter.grad is not None and parameter.grad.layout is not torch.strided:
+            parameter.grad = parameter.grad.to_dense()
 
 
 def unfuse_where_incomplete(optimizer: Optimizer) -> None:

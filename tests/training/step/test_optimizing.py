@@ -4,7 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from skgdw._training.step._optimizing import forget_gradients, unfuse_where_incomplete
+from skgdw._training.step._optimizing import (
+    forget_gradients,
+    make_ready,
+    unfuse_where_incomplete,
+)
 
 
 def learning(n=2):
@@ -72,3 +76,16 @@ def test_complete_momentum_stays_fused():
         unfuse_where_incomplete(optimizer)
         optimizer.step()
     assert optimizer.param_groups[0]["fused"]
+
+
+def test_sparse_gradients_become_ordinary_ones():
+    table, rest = nn.Embedding(6, 2, sparse=True), nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(
+        [*table.parameters(), *rest.parameters()], lr=0.1, weight_decay=0.1, fused=True
+    )
+    rest(table(torch.tensor([1, 1, 4]))).sum().backward()
+    expected, other = table.weight.grad.to_dense(), rest.weight.grad
+    make_ready(optimizer)
+    assert torch.equal(table.weight.grad, expected)
+    assert rest.weight.grad is other
+    optimizer.step()
