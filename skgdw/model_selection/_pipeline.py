@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
 from sklearn import config_context
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from skgdw._rows import RowContainer
+
+# scikit-learn looks up `groups` there, whether they are given or not; without routing it does not.
+_NO_ENCODER = (
+    "Steps of a meta pipeline must work under metadata routing; scikit-learn's TargetEncoder asks "
+    "for `groups` there. Put the trusted rows among the training rows and mark them, in a pipeline "
+    "of scikit-learn's: make_pipeline(TargetEncoder(), GDWClassifier()).fit(X, y, "
+    "gdwclassifier__meta_mask=mask)."
+)
 
 
 class MetaPipeline(Pipeline):
@@ -84,9 +93,25 @@ class MetaPipeline(Pipeline):
         -------
         MetaPipeline
             Itself, fitted.
+
+        Raises
+        ------
+        TypeError
+            If a step is scikit-learn's ``TargetEncoder``, which does not work under metadata
+            routing; mark trusted rows by ``meta_mask`` in an ordinary pipeline.
         """
-        with config_context(enable_metadata_routing=True):
+        with config_context(enable_metadata_routing=True), _words_for_encoders():
             return super().fit(X, y, **params)
+
+
+@contextmanager
+def _words_for_encoders() -> Iterator[None]:
+    try:
+        yield
+    except KeyError as error:
+        if error.args == ("groups",):
+            raise TypeError(_NO_ENCODER) from error
+        raise
 
 
 def make_meta_pipeline(*steps: Any, memory: Any = None, verbose: bool = False) -> MetaPipeline:

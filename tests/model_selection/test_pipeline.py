@@ -1,15 +1,17 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn
 from sklearn.base import BaseEstimator, clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_validate
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler, TargetEncoder
 
-from classifier_cases import quick
+from classifier_cases import blobs, quick
+from skgdw import GDWClassifier
 from skgdw.model_selection import MetaPipeline, make_meta_pipeline
 
 rng = np.random.default_rng(0)
@@ -154,3 +156,30 @@ def test_skops_brings_it_back(params):
     assert type(again) is MetaPipeline
     assert again.transform_input == pipe.transform_input
     np.testing.assert_array_equal(again.predict_proba(X), pipe.predict_proba(X))
+
+
+def test_target_encoders_have_another_way():
+    codes = np.arange(60) % 3
+    words = pd.DataFrame({"word": np.array(["ash", "oak", "yew"])[codes], "size": 1.0 * codes})
+    trusted = np.arange(60) < 15
+    steps = (TargetEncoder(), GDWClassifier(max_epochs=2, verbose=0, random_state=0))
+    with pytest.raises(
+        TypeError, match=r"TargetEncoder asks for `groups`.*gdwclassifier__meta_mask"
+    ):
+        make_meta_pipeline(*steps).fit(
+            words[~trusted], codes[~trusted], X_meta=words[trusted], y_meta=codes[trusted]
+        )
+    pipe = make_pipeline(*steps).fit(words, codes, gdwclassifier__meta_mask=trusted)
+    assert pipe.score(words, codes) == 1.0
+
+
+def test_other_missing_keys_are_the_steps_own():
+    class Asks(StandardScaler):
+        def fit(self, X, y=None):
+            raise KeyError("height")
+
+    data = blobs()
+    with pytest.raises(KeyError, match="height"):
+        make_meta_pipeline(Asks(), GDWClassifier()).fit(
+            data.X, data.y, X_meta=data.X_meta, y_meta=data.y_meta
+        )
