@@ -61,3 +61,9 @@ def test_each_lower_bound_is_tested(requirement):
 @pytest.mark.parametrize("requirement", requirements("test", "docs"), ids=lambda each: each.name)
 def test_pinned_versions_are_allowed(requirement):
     assert pins("constraints.txt")[canonicalize_name(requirement.name)] in requirement.specifier
+
+
+def test_everything_optional_is_in_the_extra_of_all():
+    optional = {*PROJECT["optional-dependencies"]} - {"all", "test", "docs"}
+    (everything,) = (Requirement(text) for text in PROJECT["optional-dependencies"]["all"])
+    assert everything.extras == optional
