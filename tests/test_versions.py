@@ -1,5 +1,6 @@
 """The versions that the project promises are those that its tests are run with."""
 
+import re
 import tomllib
 
 import pytest
@@ -67,3 +68,16 @@ def test_everything_optional_is_in_the_extra_of_all():
     optional = {*PROJECT["optional-dependencies"]} - {"all", "test", "docs"}
     (everything,) = (Requirement(text) for text in PROJECT["optional-dependencies"]["all"])
     assert everything.extras == optional
+
+
+def test_the_quickstart_tells_the_lower_bounds():
+    text = " ".join((ROOT / "docs" / "quickstart.rst").read_text(encoding="utf-8").split())
+    bounds = {requirement.name: lower_bound(requirement) for requirement in requirements()}
+    names = {
+        "PyTorch": "torch",
+        "NumPy": "numpy",
+        "scikit-learn": "scikit-learn",
+        "skorch": "skorch",
+    }
+    told = [re.search(rf"{name} ([\d.]+\d)", text)[1] for name in names]
+    assert told == [str(bounds[name]) for name in names.values()]
