@@ -18,8 +18,8 @@ LINTERS = {"mypy", "ruff"}
 def pins(name: str) -> dict[str, Version]:
     """Return the version of each package that a constraints file pins."""
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
-    split = [line.split("==") for line in lines if line and not line.startswith("#")]
-    return {canonicalize_name(package): Version(version) for package, version in split}
+    split = [line.partition("#")[0].split("==") for line in lines if line[:1] not in ("", "#")]
+    return {canonicalize_name(package): Version(version.strip()) for package, version in split}
 
 
 def requirements(*extras: str) -> list[Requirement]:
@@ -32,7 +32,7 @@ def requirements(*extras: str) -> list[Requirement]:
         for text in optional[extra]:
             parts = Requirement(text)
             if parts.name == PROJECT["name"]:
-                open_extras += parts.extras - seen
+                open_extras += sorted(parts.extras - seen)  # the tests have one order
             else:
                 found.append(text)
     return [Requirement(text) for text in found]
