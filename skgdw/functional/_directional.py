@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import warnings
 from collections.abc import Callable, Mapping
 
 import torch
@@ -14,7 +16,17 @@ Params = Mapping[str, Tensor]
 LogitsOf = Callable[[Params], Tensor]
 
 
+@functools.cache
+def _load_forward_rules() -> None:
+    # At the first dual number of a process torch scripts some of its own rules, and warns of it
+    # (since 2.15 where users see it); nobody who fits a classifier can do anything about that.
+    with warnings.catch_warnings(), torch.autograd.forward_ad.dual_level():
+        warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")
+        torch.autograd.forward_ad.make_dual(torch.zeros(1), torch.zeros(1))
+
+
 def _forward(train_logits: LogitsOf, params: Params, tangent: Params) -> Tensor:
+    _load_forward_rules()
     # The dual numbers of torch.autograd rather than torch.func.jvp: buffers that a module
     # updates in place (BatchNorm) are then ordinary tensors.
     with torch.no_grad(), torch.autograd.forward_ad.dual_level():

@@ -17,6 +17,8 @@ from sampler_cases import OF_ANY_ROWS, SAMPLERS, imbalance, instance_noise, nois
 N = 60
 CODES = np.arange(N) % 3
 NAMES = np.array(["cat", "dog", "eel"])
+MOSTLY_ZERO = np.random.RandomState(0).rand(N, 5)
+MOSTLY_ZERO[MOSTLY_ZERO > 0.4] = 0
 
 
 def frame():
@@ -64,15 +66,13 @@ ROWS = {
     "series": lambda _: numbers()["c"],
     "tensor": lambda _: torch.arange(N * 4).reshape(N, 2, 2).to(torch.float16),
     **{
-        form: lambda _, form=form: sparse.random_array(
-            (N, 5), density=0.4, format=form, rng=np.random.RandomState(0)
-        )
+        form: lambda _, form=form: sparse.coo_array(MOSTLY_ZERO).asformat(form)
         for form in ("csr", "csc", "coo", "lil", "dok")
     },
     **{
-        f"{form} matrix": lambda _, form=form: sparse.random(
-            N, 5, density=0.4, format=form, dtype=np.float32, rng=np.random.RandomState(0)
-        )
+        f"{form} matrix": lambda _, form=form: sparse.coo_matrix(
+            MOSTLY_ZERO.astype(np.float32)
+        ).asformat(form)
         for form in ("csr", "csc", "coo")
     },
 }

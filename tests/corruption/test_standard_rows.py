@@ -80,7 +80,8 @@ def test_settings_of_scikit_learn_do_not_matter():
 
 def test_memory_is_that_of_blocks_and_of_sparse_rows():
     rng = np.random.RandomState(0)
-    wide = sparse.random(2000, 30_000, density=1e-4, format="csc", rng=rng)  # 480 MB if dense
+    places = rng.randint(2000, size=6000), rng.randint(30_000, size=6000)
+    wide = sparse.csc_array((rng.rand(6000), places), shape=(2000, 30_000))  # 480 MB if dense
     long = np.broadcast_to(rng.normal(size=2000).astype(np.float16), (30_000, 2000))
     # A sparse row counts by its entries: these are one block.
     every = np.arange(2000)

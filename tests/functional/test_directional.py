@@ -1,6 +1,8 @@
 """The derivative along a direction: which way is taken, and what it asks for."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -125,3 +127,17 @@ def test_other_importers_would_be_found(tmp_path, line):
     (folder / "_other.py").write_text(line)
     (folder / "_innocent.py").write_text("from skgdw.functional._directional import Params")
     assert importers(tmp_path) == ["functional/_other.py"]
+
+
+FIRST_IN_A_PROCESS = """
+import torch
+from skgdw.functional import directional_derivative
+one = {"w": torch.ones(1)}
+print(directional_derivative(lambda p: 2 * p["w"], one, one, method="forward").item())
+"""
+
+
+def test_the_first_forward_pass_of_a_process_gives_no_warning_of_torchs():
+    command = [sys.executable, "-W", "error", "-c", FIRST_IN_A_PROCESS]
+    run = subprocess.run(command, cwd=PACKAGE.parent, capture_output=True, text=True)
+    assert (run.returncode, run.stdout.strip()) == (0, "2.0"), run.stderr
