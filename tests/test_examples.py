@@ -25,4 +25,5 @@ def test_there_is_one_of_each():
         "plot_images",
         "plot_corruption",
         "plot_grid_search",
+        "plot_pretrained_backbone",
     }
