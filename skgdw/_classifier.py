@@ -23,7 +23,6 @@ class GDWClassifier(WeightedNet):
     Generalized Data Weighting (GDW): trusted, balanced rows teach, as training goes on, how much
     each class's gradient of each training row should count. The paper's weights let wrong labels
     and overfull classes lose weight; class pairs, the default, may turn negative and correct them.
-
     skorch's parameters, prefixes and callbacks keep their meaning, but for the defaults below.
 
     Parameters
@@ -259,6 +258,7 @@ class GDWClassifier(WeightedNet):
         meta_mask: RowContainer | None = None,
         X_val: RowContainer | None = None,
         y_val: RowContainer | None = None,
+        sample_weight: ArrayLike | None = None,
     ) -> GDWClassifier:
         """Train on (X, y), taught by the meta set.
 
@@ -271,14 +271,14 @@ class GDWClassifier(WeightedNet):
             Labels of any kind; those of one-hot rows are the numbers of the columns. None for a
             Dataset that holds them, with ``classes`` set.
         X_meta, y_meta : array-like of shape (m, ...) and (m,), or 1-tuples holding one
-            Trusted rows, disjoint from X. Cross-validation never cuts what stands in a 1-tuple.
-            A Dataset that holds its labels comes without y_meta.
+            Trusted rows, disjoint from X. Cross-validation never cuts what stands in a 1-tuple. A
+            Dataset that holds its labels comes without y_meta.
         meta_mask : array-like of shape (n,), bool
-            Marks trusted rows of X instead: they leave the training set and become the meta set.
-            Right under every kind of slicing.
+            Marks trusted rows of X instead, which become the meta set; right under every slicing.
         X_val, y_val : array-like of shape (k, ...) and (k,), or 1-tuples holding one
-            More trusted rows, disjoint from the others, that are only scored: validation rows in
-            place of a ``train_split`` of noisy ones.
+            More trusted rows, disjoint from the others, only scored, in place of a ``train_split``.
+        sample_weight : array-like of shape (n,), optional
+            Factor of each training row's gradient, >= 0. Other rows have none.
 
         Returns
         -------
@@ -297,9 +297,9 @@ class GDWClassifier(WeightedNet):
         MetaClassWarning, MetaOverlapWarning, MetaScaleWarning, MetaSlicedWarning
             If trusted rows look wrong in one of these ways; ValidationOverlapWarning likewise.
         MetaGradientFallbackWarning
-            If the module cannot do the meta gradient by forward mode, or as asked.
+            If the module cannot do the meta gradient as asked.
         """
-        given = GivenRows(X, y, X_meta, y_meta, meta_mask, X_val, y_val)
+        given = GivenRows(X, y, X_meta, y_meta, meta_mask, X_val, y_val, sample_weight)
         with self._as_before_if_refused():
             fresh = not (self.warm_start and hasattr(self, "module_"))
             data = self._check_fit(given, self.classes, reset=True, fresh=fresh)
@@ -317,12 +317,13 @@ class GDWClassifier(WeightedNet):
         meta_mask: RowContainer | None = None,
         X_val: RowContainer | None = None,
         y_val: RowContainer | None = None,
+        sample_weight: ArrayLike | None = None,
     ) -> GDWClassifier:
         """Go on training on (X, y) at the constant base learning rate, for ``max_epochs`` epochs.
 
         Parameters
         ----------
-        X, y, X_meta, y_meta, meta_mask, X_val, y_val
+        X, y, X_meta, y_meta, meta_mask, X_val, y_val, sample_weight
             As in `fit`. Every call brings its own meta set and validation set: none is kept.
         classes : array-like of shape (n_classes,), optional
             All labels that will ever come, for the first call; later calls may repeat them.
@@ -337,7 +338,7 @@ class GDWClassifier(WeightedNet):
         ValueError, TypeError
             As `fit`, and for labels that the first call did not know.
         """
-        given = GivenRows(X, y, X_meta, y_meta, meta_mask, X_val, y_val)
+        given = GivenRows(X, y, X_meta, y_meta, meta_mask, X_val, y_val, sample_weight)
         fitted = self.__sklearn_is_fitted__()
         if fitted and classes is not None:
             check.check_same_classes(classes, self.classes_)

@@ -283,8 +283,8 @@ def test_an_unset_request_is_reported(routing_on):
 
 
 def test_other_metadata_is_refused():
-    with pytest.raises(TypeError, match="sample_weight"):
-        quick().fit(*DATA, sample_weight=np.ones(60))
+    with pytest.raises(TypeError, match="groups"):
+        quick().fit(*DATA, groups=np.ones(60))
 
 
 # --- pipelines ------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ class GivenRows(NamedTuple):
     meta_mask: RowContainer | None = None
     X_val: RowContainer | None = None
     y_val: RowContainer | None = None
+    sample_weight: Any = None
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class TrainingData:
         Labels in the order of the codes.
     n_rows : int
         Rows of the X that was given, meta rows that were taken out of it among them.
+    sample_weight : ndarray of shape (n_rows,) or None
+        Their mean is one over the rows to train on; None where all count alike.
     """
 
     train: Rows
@@ -52,6 +55,7 @@ class TrainingData:
     valid: Rows | None
     classes: NDArray[Any]
     n_rows: int
+    sample_weight: NDArray[np.float64] | None = None
 
 
 class Trainable(Protocol):
@@ -135,7 +139,8 @@ def check_fit(
         codes = check.check_can_hold_out(everything.y)
         train, meta = hold_out(everything.X, codes, found, net.meta_size, source)
     check.check_enough_rows(len(train.rows))
-    return TrainingData(train, meta, valid, found, n)
+    weight = check.check_sample_weight(given.sample_weight, n, train.rows)
+    return TrainingData(train, meta, valid, found, n, weight)
 
 
 def _check_training_rows(

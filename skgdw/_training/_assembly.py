@@ -30,6 +30,7 @@ from skgdw._training.step._jvp import Difference, Jvp
 from skgdw._training.step._meta_step import LookAhead, MetaStep
 from skgdw._training.step._passes import Passes
 from skgdw._training.step._rates import LookAheadRates
+from skgdw._training.step._sample_weights import SampleWeights
 from skgdw._training.step._stateless import Output
 from skgdw._training.trial._derivatives import choose_jvp, fastest
 from skgdw._training.trial._probe import TRIAL_ROWS, Probe, Trial, eager, wake
@@ -124,7 +125,9 @@ class Assembly:
     def _is_compiled(self) -> bool:
         return self.probe.stateless.module is not self.parts.module
 
-    def weighted_step(self, n_rows: int, meta: Rows, meta_rounds: Rounds) -> MetaStep:
+    def weighted_step(
+        self, n_rows: int, meta: Rows, meta_rounds: Rounds, weights: SampleWeights
+    ) -> MetaStep:
         """Return the step, which takes meta batches out of rounds that are not placed yet.
 
         Parameters
@@ -168,6 +171,7 @@ class Assembly:
             meta_every=_first(settings.meta_every, own.meta_every),
             meta_weight=_first(settings.meta_weight, own.meta_weight),
             min_share=_first(settings.min_gradient_share, own.min_gradient_share),
+            weights=weights,
         )
 
     def _placed(self) -> tuple[Inputs, Tensor]:

@@ -45,6 +45,8 @@ def fingerprint(params: Mapping[str, object], data: TrainingData) -> dict[str, s
     for name, rows in parts.items():
         if rows is not None:
             texts[f"the {name}"] = f"{len(rows.rows)} rows {_digest(_content(rows))}"
+    if data.sample_weight is not None:
+        texts["the sample weights"] = _digest([data.sample_weight])
     texts["the classes"] = str(data.classes.tolist())
     return texts
 

@@ -33,6 +33,7 @@ from skgdw._training.speed._switch import speed_in_use
 from skgdw._training.step._meta_step import MetaStep
 from skgdw._training.step._optimizing import forget_gradients, make_ready
 from skgdw._training.step._plain_step import PlainStep, StepResult
+from skgdw._training.step._sample_weights import SampleWeights
 from skgdw._training.step._stateless import Stateless
 from skgdw._training.trial._probe import Probe, eager
 from skgdw.weighting._row_loss import plain_row_loss
@@ -83,10 +84,12 @@ class Session:
         self.probe = Probe(self.stateless, self.stream)
         self.first_rows = try_module(parts, rows, feed, self.probe, check_logits)
         row_loss = plain_row_loss(eager(parts.criterion))
-        self.survey = Survey(self.stateless, feed, rows.train, rows.meta, row_loss, self.stream)
-        self.plain_step = PlainStep(
-            self.precision.wrap(parts.infer), parts.loss, row_loss, self.stream
+        self.weights = SampleWeights.placed(rows.sample_weight, parts.device)
+        self.survey = Survey(
+            self.stateless, feed, rows.train, rows.meta, row_loss, self.stream, self.weights
         )
+        infer = self.precision.wrap(parts.infer)
+        self.plain_step = PlainStep(infer, parts.loss, row_loss, self.stream)
         self.weighted_step: MetaStep | None = None
         self.meta_rounds: Rounds | None = None
         self.epochs: Epochs | None = None
@@ -123,6 +126,8 @@ class Session:
         self.stage, self.epochs, self.n_epochs, self._saved = stage, None, 0, saved
         self.best = BestEpoch() if stage.judged_on is not None else None
         self._update = self._plain_update
+        trains = stage.rows is self.rows.train  # meta rows have no weights
+        self.plain_step.weights = self.weights if trains else SampleWeights()
         # Also for a later stage that is gone on with: its memory has to be there to be read into.
         if self.is_weighted and (stage.is_weighted or saved is not None):
             self.parts.weighting.start(self.rows.n_rows, self.settings.n_classes)
@@ -168,7 +173,7 @@ class Session:
         )
         self.meta_rounds = self.feed.meta_batches(meta)
         self.weighted_step = assembly.weighted_step(
-            len(self.rows.train.rows), meta, self.meta_rounds
+            len(self.rows.train.rows), meta, self.meta_rounds, self.weights
         )
         self._update = self._weighted_update
         self.meta_gradient = self.weighted_step.look_ahead.jvp.method

@@ -12,6 +12,7 @@ from torch import nn
 from skgdw._feed._feed import Feed
 from skgdw._intake._hold_out import Rows
 from skgdw._training._random import RandomStream
+from skgdw._training.step._sample_weights import SampleWeights
 from skgdw._training.step._stateless import Stateless
 from skgdw.weighting import Evidence
 from skgdw.weighting._row_loss import RowLoss
@@ -29,6 +30,8 @@ class Survey:
     meta : Rows or None
     row_loss : RowLoss
     stream : RandomStream
+    weights : SampleWeights, optional
+        Of the training rows.
     """
 
     def __init__(
@@ -39,9 +42,11 @@ class Survey:
         meta: Rows | None,
         row_loss: RowLoss,
         stream: RandomStream,
+        weights: SampleWeights | None = None,
     ) -> None:
         self.stateless, self._feed, self._stream = stateless, feed, stream
         self._train, self._meta, self._row_loss = train, meta, row_loss
+        self._weights = SampleWeights() if weights is None else weights
 
     def with_module(self, module: nn.Module) -> Survey:
         """Return the survey of another module."""
@@ -64,7 +69,11 @@ class Survey:
             with evaluating(self.stateless.module), self._stream.undone():
                 logits = self.stateless({}, X)
             # Meta and validation rows have numbers of their own, which are no places in X.
-            yield Evidence(logits, y, self._row_loss, places if rows is self._train else None)
+            if rows is not self._train:
+                yield Evidence(logits, y, self._row_loss)
+            else:
+                weight = self._weights.of(places)
+                yield Evidence(logits, y, self._row_loss, places, sample_weight=weight)
 
 
 @contextmanager

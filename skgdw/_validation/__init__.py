@@ -31,6 +31,7 @@ from skgdw._validation._mappings import check_form, check_numbers, open_mapping
 from skgdw._validation._names import check_arguments, check_names, check_settable
 from skgdw._validation._parameters import check_device, check_parameters
 from skgdw._validation._parts import check_callbacks, check_prediction, check_reduction
+from skgdw._validation._sample_weight import check_sample_weight
 from skgdw._validation._trusted_rows import (
     META_SET,
     SPLIT_ROWS,
@@ -92,6 +93,7 @@ __all__ = [
     "check_reduction",
     "check_same_classes",
     "check_same_kind",
+    "check_sample_weight",
     "check_settable",
     "check_steps",
     "check_weights",

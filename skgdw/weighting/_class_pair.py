@@ -22,7 +22,7 @@ from skgdw.functional import (
 )
 from skgdw.weighting._base import Pull, StepDefaults, Survey, Weighting
 from skgdw.weighting._evidence import Evidence
-from skgdw.weighting._mean_predictions import drawn_rows, mean_predictions
+from skgdw.weighting._mean_predictions import counted_rows, drawn_rows, mean_predictions, weight_of
 
 # Rate of the beliefs over `meta_lr`: Adam at 0.005 where that is 0.1.
 _BELIEF_RATE = 0.05
@@ -204,8 +204,7 @@ class ClassPairWeighting(Weighting):
     def gate(self, losses: Tensor) -> Tensor:
         """Return how far rows of given losses are trained on.
 
-        The odds of the net's output times those of `gate_start`: as a bias in front of the net's
-        last sigmoid, whatever net it is.
+        The odds of the net's output times those of `gate_start`, a bias before its last sigmoid.
 
         Returns
         -------
@@ -274,7 +273,7 @@ class ClassPairWeighting(Weighting):
             What plain training sends back, but for that; its mean is over the rows that train.
         """
         y = evidence.y
-        self.given_counts.index_add_(0, y, torch.ones_like(y).to(self.given_counts))
+        self.given_counts.index_add_(0, y, weight_of(evidence).to(self.given_counts))
         log_share = (self.given_counts + 1).log().to(evidence.logits)
         grad = _scaled(logit_gradient(evidence.logits + log_share, y, cap=1.0), evidence)
         if not self.hold_out or evidence.rows is None:
@@ -301,7 +300,8 @@ class ClassPairWeighting(Weighting):
         """Count the posteriors of a batch; bound the pull of rows more, or less."""
         posterior = self._answered(evidence).found.posterior
         self._answer = None
-        self.posterior_sums.index_add_(1, evidence.y, posterior.T.to(self.posterior_sums))
+        counted = counted_rows(posterior, evidence).T
+        self.posterior_sums.index_add_(1, evidence.y, counted.to(self.posterior_sums))
         seem_right = posterior.gather(1, evidence.y.unsqueeze(1)).mean()
         excess = seem_right - self.right_share - _TOLERANCE
         rate = _EXPONENT_RATE * self.meta_lr

@@ -30,6 +30,9 @@ class Evidence:
         Where the rows stand in what ``fit`` was given; None where that is not known.
     trusted : Tensor of shape (n,), bool, or None
         Which labels can be trusted; None where none of them is known to be.
+    sample_weight : Tensor of shape (n,) or None
+        How much each row counts by the weights that ``fit`` was given, one on average over all
+        training rows; None where all count alike. Steps multiply by it what is sent back.
 
     Examples
     --------
@@ -47,6 +50,7 @@ class Evidence:
     row_loss: RowLoss = field(default=CrossEntropyRows(nn.CrossEntropyLoss()), repr=False)
     rows: Tensor | None = None
     trusted: Tensor | None = None
+    sample_weight: Tensor | None = None
 
     @cached_property
     def losses(self) -> Tensor:
@@ -80,9 +84,13 @@ class Evidence:
         first = parts[0]
         if len(parts) == 1:
             return first
-        rows, trusted = (
+        rows, trusted, weight = (
             None if any(each is None for each in found) else torch.cat([*found])  # type: ignore[list-item]
-            for found in ([part.rows for part in parts], [part.trusted for part in parts])
+            for found in (
+                [part.rows for part in parts],
+                [part.trusted for part in parts],
+                [part.sample_weight for part in parts],
+            )
         )
         joined = Evidence(
             torch.cat([part.logits for part in parts]),
@@ -90,6 +98,7 @@ class Evidence:
             first.row_loss,
             rows,
             trusted,
+            weight,
         )
         if all("losses" in vars(part) for part in parts):  # known already
             vars(joined)["losses"] = torch.cat([part.losses for part in parts])

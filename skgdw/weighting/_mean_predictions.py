@@ -30,6 +30,19 @@ def drawn_rows(rows: Tensor, share: float) -> Tensor:
     return rows * _HASH_FACTOR % _HASH_SIZE < share * _HASH_SIZE
 
 
+def weight_of(evidence: Evidence) -> Tensor:
+    """Return how much each row counts, shape (n,): ones where all count alike."""
+    if evidence.sample_weight is not None:
+        return evidence.sample_weight
+    return torch.ones_like(evidence.y, dtype=evidence.logits.dtype)
+
+
+def counted_rows(each: Tensor, evidence: Evidence) -> Tensor:
+    """Return rows (n, c) times how much each counts."""
+    weight = evidence.sample_weight
+    return each if weight is None else each * weight.to(each).unsqueeze(1)
+
+
 def mean_predictions(
     batches: Iterator[Evidence], like: Tensor, *, share: float = 0.0
 ) -> tuple[Tensor, Tensor]:
@@ -55,11 +68,11 @@ def mean_predictions(
     sums = torch.zeros((n_classes, n_classes), dtype=torch.float64, device=like.device)
     entered, counts = sums.new_zeros(n_classes), sums.new_zeros(n_classes)
     for evidence in batches:
-        one = torch.ones_like(evidence.y).to(counts)
+        one = weight_of(evidence).to(counts)
         enters = one
         if share and evidence.rows is not None:
-            enters = drawn_rows(evidence.rows, share).to(counts)
+            enters = one * drawn_rows(evidence.rows, share)
         sums.index_add_(0, evidence.y, evidence.probabilities.to(sums) * enters.unsqueeze(1))
         entered.index_add_(0, evidence.y, enters)
         counts.index_add_(0, evidence.y, one)
-    return sums / entered.clamp(min=1).unsqueeze(1), counts
+    return sums / torch.where(entered > 0, entered, 1).unsqueeze(1), counts

@@ -197,6 +197,7 @@ def test_faults_of_several_rules_stand_in_their_order():
 def test_weights_of_classes_have_another_name_here():
     words = (
         r"got unexpected `class_weight` \(did you mean `criterion__weight`, a tensor of one weig"
+        r".*sample_weight=compute_sample_weight"
     )
     with pytest.raises(ValueError, match=words):
         quick(class_weight="balanced").fit(*DATA)

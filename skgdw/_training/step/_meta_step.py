@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from skgdw._training.step._optimizing import forget_gradients, make_dense
 from skgdw._training.step._passes import Passes, TrainingPass
 from skgdw._training.step._plain_step import StepResult
 from skgdw._training.step._rates import LookAheadRates
+from skgdw._training.step._sample_weights import SampleWeights, weigh_evidence
 from skgdw._training.step._stateless import Output, first_output
 from skgdw.functional import MetaGradient, PullGradient, keep_gradient_share, meta_gradient
 from skgdw.weighting import Evidence, Weighting
@@ -59,11 +60,11 @@ class LookAhead:
             lambda values: batch.meta_loss(values, *meta),
             params,
             batch.logits if self.shares_pass else batch.train_logits(params),
-            pull,
+            weigh_evidence(pull, evidence),
             lookahead_lr=rates,
             create_graph=self.jvp.is_unrolled,
         )
-        derivative = self.jvp(batch, params, found)
+        derivative = weigh_evidence(self.jvp(batch, params, found), evidence)
         return found, PullGradient(derivative, found.scale, evidence.logit_grad)
 
 
@@ -91,6 +92,8 @@ class MetaStep:
         Weight of the meta gradient g in the real step; 0 is the paper's algorithm.
     min_share : float
         Least share of a batch's gradient that the weights leave.
+    weights : SampleWeights
+        Of the training rows; meta rows and the losses that are reported count alike.
     """
 
     infer: Callable[[Inputs], Output]
@@ -104,6 +107,7 @@ class MetaStep:
     meta_weight: float = 0.0
     min_share: float = 0.0
     count: int = 0
+    weights: SampleWeights = field(default_factory=SampleWeights)
 
     @property
     def has_meta(self) -> bool:
@@ -117,7 +121,7 @@ class MetaStep:
         with self.passes.stream.active(), self.look_ahead.jvp.attention():
             start = self.passes.start() if has_meta else None
             logits = first_output(self.infer(X))
-            evidence = Evidence(logits.detach(), y, self.row_loss, rows)
+            evidence = self._evidence(logits, y, rows)
             if start is None:
                 meta, weight = None, self._ask(evidence)
             else:
@@ -126,7 +130,7 @@ class MetaStep:
             with torch.no_grad():
                 pull = self.weighting.pull(evidence, weight)
             sent = keep_gradient_share(pull.grad, evidence.logit_grad, share=self.min_share)
-            logits.backward(sent / len(y))
+            logits.backward(weigh_evidence(sent, evidence) / len(y))
             if meta is not None and self.meta_weight:
                 self._add(meta)
             self.weighting.remember(evidence, pull)
@@ -138,10 +142,10 @@ class MetaStep:
         """Take a training batch before the first weighted step."""
         with self.passes.stream.active(), self.look_ahead.jvp.attention():
             logits = first_output(self.infer(X))
-            evidence = Evidence(logits.detach(), y, self.row_loss, rows)
+            evidence = self._evidence(logits, y, rows)
             with torch.no_grad():
                 sent = self.weighting.warm_up_pull(evidence)
-            logits.backward(sent / len(y))
+            logits.backward(weigh_evidence(sent, evidence) / len(y))
             loss = self.row_loss.whole(evidence.losses, evidence.logits, y)
         return StepResult(loss, evidence)
 
@@ -158,6 +162,10 @@ class MetaStep:
         with torch.no_grad():
             # Detached: a view of a parameter keeps its graph even where none is made.
             return meta, weighting.refine(evidence, first.detach(), gradient).detach()
+
+    def _evidence(self, logits: Tensor, y: Tensor, rows: Tensor | None) -> Evidence:
+        weight = self.weights.of(rows)
+        return Evidence(logits.detach(), y, self.row_loss, rows, sample_weight=weight)
 
     def _ask(self, evidence: Evidence) -> Tensor:
         with torch.no_grad():

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
 from skgdw._feed._layout import Inputs
 from skgdw._training._random import RandomStream
+from skgdw._training.step._sample_weights import SampleWeights, weigh
 from skgdw._training.step._stateless import Output, first_output
 from skgdw.weighting import Evidence
 from skgdw.weighting._row_loss import RowLoss
@@ -61,18 +62,25 @@ class PlainStep:
         What the ledger hears of single rows.
     stream : RandomStream
         Where the module's random numbers come from.
+    weights : SampleWeights
+        Of the rows; the loss that is reported counts them alike.
     """
 
     infer: Callable[[Inputs], Output]
     loss: Callable[[Output, Tensor, Inputs], Tensor]
     row_loss: RowLoss
     stream: RandomStream
+    weights: SampleWeights = field(default_factory=SampleWeights)
 
     def __call__(self, X: Inputs, y: Tensor, rows: Tensor | None = None) -> StepResult:
         """Take a training batch."""
+        weight = self.weights.of(rows)
         with self.stream.active():
             output = self.infer(X)
+            if weight is not None:
+                first_output(output).register_hook(lambda grad: weigh(grad, weight))
             loss = self.loss(output, y, X)
             loss.backward()
         logits = first_output(output).detach()
-        return StepResult(loss.detach(), Evidence(logits, y, self.row_loss, rows))
+        evidence = Evidence(logits, y, self.row_loss, rows, sample_weight=weight)
+        return StepResult(loss.detach(), evidence)

@@ -1,0 +1,68 @@
+"""The check of ``sample_weight``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skgdw._rows import IntArray
+
+
+def check_sample_weight(given: Any, n: int, train: IntArray) -> NDArray[np.float64] | None:
+    """Return the weights of the rows that ``fit`` is given, one on average over those to train on.
+
+    Parameters
+    ----------
+    given : array-like of shape (n,), number or None
+        None, and a number, count all rows alike.
+    n : int
+    train : ndarray of shape (m,), int
+        Places of the rows to train on.
+
+    Returns
+    -------
+    ndarray of shape (n,) or None
+        None where all rows count alike.
+
+    Raises
+    ------
+    ValueError
+        If the weights are of another shape or no numbers, if some are negative or not finite, or if
+        no row would be trained on.
+    """
+    if given is None:
+        return None
+    try:
+        weight = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"`sample_weight` must hold numbers; got {type(given).__name__}: {error}."
+        ) from error
+    if weight.ndim == 0:
+        weight = np.full(n, weight)
+    if weight.shape != (n,):
+        raise ValueError(
+            f"`sample_weight` must hold one number a row of X, shape ({n},); got shape "
+            f"{weight.shape}. Meta and validation rows have none."
+        )
+    odd, negative = ~np.isfinite(weight), weight < 0
+    faults = [
+        f"{mask.sum()} {words}, the first in row {mask.argmax()}"
+        for mask, words in ((odd, "NaN or infinite"), (negative, "negative"))
+        if mask.any()
+    ]
+    if faults:
+        raise ValueError(
+            f"`sample_weight` must be finite and not negative; got {'; '.join(faults)}. "
+            "Give rows that are not to count a weight of 0."
+        )
+    mean = weight[train].mean()
+    if not mean:
+        raise ValueError(
+            "`sample_weight` must be positive for some row that is trained on; got zeros alone."
+        )
+    if (weight == weight[0]).all():
+        return None
+    return weight / mean
