@@ -82,7 +82,7 @@ def test_samples_of_a_batch(mapping):
 def test_pinned_batch_knows_its_rows(mapping, monkeypatch):
     pinned = []
 
-    def pin(tensor, device=None):  # which torch hands on before 2.11
+    def pin(tensor):
         pinned.append(tensor)
         return tensor.clone()
 
