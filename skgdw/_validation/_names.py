@@ -107,8 +107,8 @@ def _hint(net: NeuralNet, name: str, prefixes: set[str]) -> str:
     """Return what was probably meant, in words."""
     if name in _OTHER_NAMES:
         return (
-            f" (did you mean `{_OTHER_NAMES[name]}`, a tensor of one weight for each class, or `fit` "
-            "with sample_weight=compute_sample_weight(...)?)"
+            f" (did you mean `{_OTHER_NAMES[name]}`, a tensor of one weight for each class, or "
+            "`fit` with sample_weight=compute_sample_weight(...)?)"
         )
     rest = name.partition("__")[2]
     known = {*_parameters(net), *(f"{prefix}__{rest}" for prefix in prefixes if rest)}
