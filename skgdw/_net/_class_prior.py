@@ -8,9 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skgdw._validation import check_class_prior
-
-# A class that is not there at all is not ruled out: the network may be certain of it.
-_LEAST_SHARE = 1e-6
+from skgdw.modules._probabilities import LEAST_SHARE
 
 
 def class_shares(
@@ -39,7 +37,7 @@ def class_shares(
 
 def log_shares(shares: NDArray[Any]) -> NDArray[Any]:
     """Return what is added to balanced logits for classes of those shares."""
-    logarithms: NDArray[Any] = np.log(shares.clip(min=_LEAST_SHARE))
+    logarithms: NDArray[Any] = np.log(shares.clip(min=LEAST_SHARE))
     return logarithms
 
 
@@ -47,5 +45,5 @@ def at_class_shares(probability: NDArray[Any], shares: NDArray[Any] | None) -> N
     """Return balanced probabilities (n, c) for classes of those shares; None leaves them."""
     if shares is None:
         return probability
-    weighed = probability * shares.clip(min=_LEAST_SHARE).astype(probability.dtype)
+    weighed = probability * shares.clip(min=LEAST_SHARE).astype(probability.dtype)
     return weighed / weighed.sum(axis=1, keepdims=True)

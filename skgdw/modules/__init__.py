@@ -7,6 +7,7 @@ forward-mode and double backward differentiation.
 
 from skgdw.modules._augment import RandomCropFlip
 from skgdw.modules._mlp import MLP
+from skgdw.modules._probabilities import Probabilities
 from skgdw.modules._residual import ResNet32, SmallResNet
 from skgdw.modules._standardize import Standardize
 from skgdw.modules._weight_net import WeightNet
@@ -14,6 +15,7 @@ from skgdw.modules._wide import WideResNet
 
 __all__ = [
     "MLP",
+    "Probabilities",
     "RandomCropFlip",
     "ResNet32",
     "SmallResNet",
