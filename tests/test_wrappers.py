@@ -379,7 +379,7 @@ CASES = [
     Case(
         "AdaBoostClassifier",
         fitted(lambda net: AdaBoostClassifier(net, n_estimators=2)),
-        "hands nothing on, and needs ``sample_weight``",
+        "hands nothing on but ``sample_weight``, which wrong labels raise",
     ),
     Case(
         "SequentialFeatureSelector",
