@@ -17,6 +17,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from skgdw._intake._check_fit import TrainingData
 from skgdw._net._auto_module import make_auto_module, shape_of_rows
 from skgdw._net._class_prior import class_shares
+from skgdw._net._class_weight import criterion_weight
 from skgdw._net._optimizers import make_optimizer
 from skgdw._net._sklearn_net import SklearnNet
 from skgdw._training._progress import FitLog, Progress
@@ -175,10 +176,26 @@ class BuiltNet(SklearnNet):
 
     def initialize_criterion(self) -> BuiltNet:
         """Build ``criterion_``, a copy where an instance is given."""
-        criterion = self.initialized_instance(self.criterion, self.get_params_for("criterion"))
+        params = {**self.get_params_for("criterion"), **self._class_weights()}
+        criterion = self.initialized_instance(self.criterion, params)
         check_reduction(criterion)
         self.criterion_ = copy.deepcopy(criterion) if criterion is self.criterion else criterion
         return self
+
+    def _class_weights(self) -> dict[str, Tensor]:
+        if self.class_weight is None:
+            return {}
+        if not isinstance(self.criterion, type) or "criterion__weight" in vars(self):
+            raise ValueError(
+                "`class_weight` must stand alone; got a `criterion` with weights of its own, or an "
+                "instance. Pass the weights there, or the class of the criterion without any."
+            )
+        codes = None if self._data is None else self._data.train.y
+        again = bool(getattr(self, "_is_partial_fit", False))
+        weight = criterion_weight(
+            self.class_weight, self.classes_inferred_, codes, is_partial_fit=again
+        )
+        return {"weight": weight.to(self._weighting_dtype())}
 
     def get_all_learnable_params(self) -> Iterator[tuple[str, Tensor]]:
         """Yield what ``optimizer_`` trains: everything but the weighting."""

@@ -79,6 +79,9 @@ class GDWClassifier(WeightedNet):
         equally frequent, as in a balanced meta set. "train": as frequent as the true classes of the
         training rows, see ``class_prior_``. Or the share of each class. Under other weightings the
         logits keep the frequencies of training: they take "meta", which leaves them as they are.
+    class_weight : dict of label to float, "balanced" or None, default=None
+        Sets ``criterion__weight``; labels left out weigh one. Meta rows count alike all the same,
+        and teach for a world in which classes do.
     weight_net : torch module or its class, default=WeightNet
         Maps losses (n,) to weights (n,) in (0, 1). ``weight_net__hidden=100``.
     weight_net_optimizer : torch optimizer class, default=torch.optim.Adam
@@ -104,8 +107,7 @@ class GDWClassifier(WeightedNet):
     device : str, default="auto"
         "auto" is cuda where there is one, else the CPU.
     random_state : int, RandomState instance or None, default=None
-        Seed of initial weights, batch order, dropout and the held-out meta set. The global random
-        states of torch and numpy are left alone.
+        Seed of all that is drawn; global random states are left alone.
     **kwargs
         skorch's other parameters (``callbacks``, ``verbose``, ``warm_start``, ``classes``, ...) and
         those with a prefix (``module__hidden``, ``optimizer__momentum``, ...).
@@ -139,9 +141,8 @@ class GDWClassifier(WeightedNet):
     row_weights_ : ndarray of shape (n_rows,) or None
         The column ``last_weight``; None in plain training.
     history_ : skorch.history.History
-        One record an epoch: ``train_loss``, ``meta_loss`` (meta batches after the look-ahead),
-        ``weight_given`` (mean weight at the given label), ``weight_other`` (at the other classes),
-        ``stage``.
+        One record an epoch: ``train_loss``, ``meta_loss`` (after the look-ahead), ``weight_given``
+        and ``weight_other`` (mean weights at given labels and at the others), ``stage``.
 
     See Also
     --------
@@ -202,6 +203,7 @@ class GDWClassifier(WeightedNet):
         keep_best: bool = False,
         fine_tune: bool = False,
         class_prior: Any = "meta",
+        class_weight: Any = None,
         weight_net: Any = WeightNet,
         weight_net_optimizer: Any = torch.optim.Adam,
         iterator_meta: Any = DataLoader,
@@ -227,11 +229,9 @@ class GDWClassifier(WeightedNet):
         self.precision = precision
         self.meta_size = meta_size
         self.balance_meta = balance_meta
-        self.keep_best = keep_best
-        self.fine_tune = fine_tune
-        self.class_prior = class_prior
-        self.weight_net = weight_net
-        self.weight_net_optimizer = weight_net_optimizer
+        self.keep_best, self.fine_tune = keep_best, fine_tune
+        self.class_prior, self.class_weight = class_prior, class_weight
+        self.weight_net, self.weight_net_optimizer = weight_net, weight_net_optimizer
         self.iterator_meta = iterator_meta
         self.random_state = random_state
         super().__init__(

@@ -29,10 +29,6 @@ _FILLED_IN: dict[str, set[str]] = {
 }
 
 
-# What scikit-learn's classifiers call it, and what does the same here.
-_OTHER_NAMES = {"class_weight": "criterion__weight"}
-
-
 def argument_faults(net: NeuralNet, parts: Iterable[str] = tuple(_FILLED_IN)) -> list[str]:
     """Say which ``part__name`` are no arguments of their part."""
     return [fault for part in parts if (fault := _fault_of_part(net, part))]
@@ -105,11 +101,6 @@ def _is_known(name: str, prefixes: set[str]) -> bool:
 
 def _hint(net: NeuralNet, name: str, prefixes: set[str]) -> str:
     """Return what was probably meant, in words."""
-    if name in _OTHER_NAMES:
-        return (
-            f" (did you mean `{_OTHER_NAMES[name]}`, a tensor of one weight for each class, or "
-            "`fit` with sample_weight=compute_sample_weight(...)?)"
-        )
     rest = name.partition("__")[2]
     known = {*_parameters(net), *(f"{prefix}__{rest}" for prefix in prefixes if rest)}
     for part in _FILLED_IN:

@@ -58,6 +58,11 @@ def _is_batch_size(value: object) -> bool:
 
 _BATCH_SIZE = "an integer >= 1, or -1 for all rows"
 
+
+def _weighs_classes(value: object) -> bool:
+    return value is None or isinstance(value, Mapping) or value == "balanced"
+
+
 RULES = (
     Rule("meta_lr", "a number >= 0", _number(Real, least=0)),
     Rule("weight_clip", "a number > 0", _number(Real, above=0)),
@@ -70,6 +75,7 @@ RULES = (
     Rule("fine_tune", "True or False", _is_flag),
     Rule("meta_weight", "a number >= 0, or None", _or(type(None), _number(Real, least=0))),
     Rule("min_gradient_share", "a number in [0, 1], or None", _or(type(None), _is_share)),
+    Rule("class_weight", '"balanced", a mapping of labels to weights, or None', _weighs_classes),
     Rule("batch_size", _BATCH_SIZE, _is_batch_size),
     Rule("iterator_train__batch_size", _BATCH_SIZE, _is_batch_size),
     Rule("iterator_meta__batch_size", _BATCH_SIZE, _is_batch_size),

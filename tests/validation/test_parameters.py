@@ -192,12 +192,3 @@ def test_faults_of_several_rules_stand_in_their_order():
     )
     with pytest.raises(ValueError, match=words):
         quick(weighting="gdw", meta_lr=-1, iterator_meta__batch_size=0).fit(*DATA)
-
-
-def test_weights_of_classes_have_another_name_here():
-    words = (
-        r"got unexpected `class_weight` \(did you mean `criterion__weight`, a tensor of one weig"
-        r".*sample_weight=compute_sample_weight"
-    )
-    with pytest.raises(ValueError, match=words):
-        quick(class_weight="balanced").fit(*DATA)

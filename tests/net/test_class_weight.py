@@ -1,0 +1,94 @@
+"""Weights of classes by scikit-learn's name: those of the criterion."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.utils.estimator_checks import check_class_weight_classifiers
+from torch import nn
+
+from classifier_cases import Rows, blobs, quick, weights
+from skgdw import GDWClassifier
+from skgdw._net._class_weight import criterion_weight
+from skgdw.exceptions import NoMetaSetWarning
+
+DATA = blobs(n=60, n_meta=15)
+NAMES = np.array(["ash", "oak", "yew"])
+UNEVEN = DATA._replace(X=DATA.X[:46], y=np.r_[DATA.y[:30], np.zeros(16, dtype=int)])
+
+
+@pytest.mark.parametrize("weighting", ["class_pair", "class", "instance", "network", "uniform"])
+def test_they_are_the_criterions(weighting):
+    data = DATA.labelled(NAMES)
+    given = quick(weighting=weighting, class_weight={"oak": 3.0, "yew": 0.5}).fit(*data)
+    direct = quick(weighting=weighting, criterion__weight=torch.tensor([1.0, 3.0, 0.5])).fit(*data)
+    assert np.array_equal(weights(given), weights(direct))
+    assert not np.array_equal(weights(given), weights(quick(weighting=weighting).fit(*data)))
+
+
+def test_meta_rows_count_alike():
+    net = quick(class_weight={1: 3.0}, lr=0.0, iterator_meta__batch_size=15).fit(*DATA)
+    logits = net.forward(DATA.X_meta, training=False)
+    expected = nn.functional.cross_entropy(logits, torch.as_tensor(DATA.y_meta))
+    assert net.history[-1]["meta_loss"] == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_balanced_evens_out_the_rows_to_train_on():
+    found = quick(class_weight="balanced", weighting="uniform").fit(UNEVEN.X, UNEVEN.y)
+    counts = np.bincount(UNEVEN.y)
+    np.testing.assert_allclose(found.criterion_.weight, 46 / (3 * counts), rtol=1e-6)
+    mask = np.arange(46) < 12
+    marked = quick(class_weight="balanced").fit(UNEVEN.X, UNEVEN.y, meta_mask=mask)
+    counts = np.bincount(UNEVEN.y[~mask])
+    np.testing.assert_allclose(marked.criterion_.weight, 34 / (3 * counts), rtol=1e-6)
+
+
+def test_clones_and_refits_have_them():
+    net = clone(quick(class_weight={0: 2.0})).fit(*DATA)
+    assert net.get_params()["class_weight"] == {0: 2.0}
+    net.set_params(class_weight=None).fit(*DATA)
+    assert net.criterion_.weight is None
+
+
+@pytest.mark.filterwarnings("ignore", category=NoMetaSetWarning)
+def test_the_check_of_scikit_learn():
+    check_class_weight_classifiers("GDWClassifier", GDWClassifier(verbose=0))
+
+
+@pytest.mark.parametrize(
+    ("class_weight", "codes", "again", "words"),
+    [
+        ("balanced", None, False, 'must not be "balanced" where a Dataset holds the labels'),
+        ("balanced", np.array([0, 1]), True, 'must not be "balanced" where further rows are to'),
+        (
+            {"elm": 1, "ash": -2, "oak": np.nan},
+            None,
+            False,
+            "'elm', which is no class, -2 for 'ash'",
+        ),
+    ],
+)
+def test_weights_that_are_none(class_weight, codes, again, words):
+    with pytest.raises(ValueError, match=words):
+        criterion_weight(class_weight, NAMES, codes, is_partial_fit=again)
+
+
+def test_parameters_that_do_not_go_together():
+    for params in ({"criterion__weight": torch.ones(3)}, {"criterion": nn.CrossEntropyLoss()}):
+        with pytest.raises(ValueError, match="`class_weight` must stand alone"):
+            quick(class_weight={0: 2.0}, **params).fit(*DATA)
+    with pytest.raises(ValueError, match='`class_weight` must be "balanced", a mapping'):
+        quick(class_weight="even").fit(*DATA)
+    with pytest.raises(ValueError, match="further rows are to come"):
+        quick(class_weight="balanced").partial_fit(
+            DATA.X, DATA.y, X_meta=DATA.X_meta, y_meta=DATA.y_meta
+        )
+
+
+def test_labels_inside_a_dataset_take_a_mapping():
+    rows, trusted = (
+        Rows(torch.as_tensor(DATA.X).float(), DATA.y),
+        Rows(torch.as_tensor(DATA.X_meta).float(), DATA.y_meta),
+    )
+    net = quick(classes=[0, 1, 2], class_weight={2: 4.0}).fit(rows, None, trusted)
+    assert net.criterion_.weight.tolist() == [1.0, 1.0, 4.0]
