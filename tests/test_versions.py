@@ -81,3 +81,11 @@ def test_the_quickstart_tells_the_lower_bounds():
     }
     told = [re.search(rf"{name} ([\d.]+\d)", text)[1] for name in names]
     assert told == [str(bounds[name]) for name in names.values()]
+
+
+def test_pythons_of_the_classifiers_are_allowed_and_in_the_table():
+    named = [text.rpartition(" ")[2] for text in PROJECT["classifiers"] if "Python :: 3." in text]
+    table = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    required = Requirement(f"python{PROJECT['requires-python']}").specifier
+    assert [python for python in named if Version(python) not in required] == []
+    assert [python for python in named if f"| {python}." not in table] == []
