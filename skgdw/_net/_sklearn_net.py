@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from skgdw._intake._datasets import labels_inside
 from skgdw._net._class_prior import at_class_shares, log_shares
 from skgdw._net._datasets import FedNet
+from skgdw._net._doc_link import DocLinked
 from skgdw._net._monitors import MISSING, check_monitors, explain
 from skgdw._net._pickle import SavingNet
 from skgdw._net._scoring import as_labels_of, labels_for
@@ -78,7 +79,7 @@ def _returns_logits(net: SklearnNet) -> bool:
     )
 
 
-class SklearnNet(SettableNet, SavingNet, FedNet, NeuralNetClassifier):
+class SklearnNet(SettableNet, SavingNet, FedNet, DocLinked, NeuralNetClassifier):
     """A net that scikit-learn's tools cannot tell from their own classifiers.
 
     It encodes labels of any kind, validates input as scikit-learn does, keeps its random numbers
