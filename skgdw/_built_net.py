@@ -190,10 +190,11 @@ class BuiltNet(SklearnNet):
                 "`class_weight` must stand alone; got a `criterion` with weights of its own, or an "
                 "instance. Pass the weights there, or the class of the criterion without any."
             )
-        codes = None if self._data is None else self._data.train.y
-        again = bool(getattr(self, "_is_partial_fit", False))
         weight = criterion_weight(
-            self.class_weight, self.classes_inferred_, codes, is_partial_fit=again
+            self.class_weight,
+            self.classes_inferred_,
+            self._data,
+            is_partial_fit=bool(getattr(self, "_is_partial_fit", False)),
         )
         return {"weight": weight.to(self._weighting_dtype())}
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn import config_context
+from sklearn.base import clone
 from sklearn.ensemble import AdaBoostClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -227,6 +228,14 @@ class Endless(IterableDataset):
 
     def __len__(self):
         return 60
+
+
+@pytest.mark.parametrize("unit", [1e308, 1e-300, 5e-324])
+def test_the_unit_of_weights_does_not_matter(unit):
+    weight = np.where(WEIGHT > 1, unit, 0.0)
+    net = in_whole_steps(weighting="uniform")
+    expected = weights(clone(net).fit(*DATA, sample_weight=weight > 0))
+    np.testing.assert_array_equal(weights(net.fit(*DATA, sample_weight=weight)), expected)
 
 
 # What is refused.

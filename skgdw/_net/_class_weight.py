@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -11,11 +13,13 @@ from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor
 
+from skgdw._intake._check_fit import TrainingData
+
 
 def criterion_weight(
     class_weight: str | Mapping[Any, float],
     classes: NDArray[Any],
-    codes: NDArray[np.int64] | None,
+    data: TrainingData | None,
     *,
     is_partial_fit: bool = False,
 ) -> Tensor:
@@ -26,8 +30,9 @@ def criterion_weight(
     class_weight : "balanced" or mapping of label to number
         Labels that are not in the mapping weigh one.
     classes : ndarray of shape (c,)
-    codes : ndarray of shape (n,) or None
-        Class codes of the training rows; None where a Dataset holds the labels.
+    data : TrainingData or None
+        What "balanced" counts the training rows of, each by its ``sample_weight``; None outside a
+        fit.
     is_partial_fit : bool, default=False
         Whether further rows are to come.
 
@@ -39,27 +44,42 @@ def criterion_weight(
     Raises
     ------
     ValueError
-        If "balanced" cannot be worked out, or the mapping has labels that are no classes or
-        weights that are none.
+        If "balanced" cannot be worked out, or the mapping has labels that are no classes, weights
+        that are none, or no class that counts.
     """
     if isinstance(class_weight, str):
-        if codes is None or is_partial_fit:
-            why = "further rows are to come" if is_partial_fit else "a Dataset holds the labels"
-            raise ValueError(
-                f'`class_weight` must not be "balanced" where {why}; pass a mapping of labels to '
-                "weights."
-            )
-        found = np.ones(len(classes))  # of those without training rows, too: meta rows have them
-        present = np.unique(codes)
-        found[present] = compute_class_weight("balanced", classes=present, y=codes)
-        return torch.as_tensor(found)
+        return _balanced(classes, data, is_partial_fit=is_partial_fit)
     known = classes.tolist()
-    weight = {label: class_weight.get(label, 1.0) for label in known}
-    faults = [f"{label!r}, which is no class" for label in class_weight if label not in weight]
-    faults += [f"{value!r} for {label!r}" for label, value in weight.items() if not value >= 0]
+    faults = [f"{label!r}, which is no class" for label in class_weight if label not in known]
+    faults += [f"{w!r} for {label!r}" for label, w in class_weight.items() if not _is_weight(w)]
     if faults:
         raise ValueError(
-            f"`class_weight` must map labels among {known} to numbers >= 0; got "
+            f"`class_weight` must map labels among {known} to finite numbers >= 0; got "
             f"{', '.join(faults)}."
         )
-    return torch.tensor([float(weight[label]) for label in known], dtype=torch.float64)
+    weight = [float(class_weight.get(label, 1.0)) for label in known]
+    if not any(weight):
+        raise ValueError("`class_weight` must be positive for some class; got zeros alone.")
+    return torch.tensor(weight, dtype=torch.float64)
+
+
+def _is_weight(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= float(value) < math.inf
+
+
+def _balanced(classes: NDArray[Any], data: TrainingData | None, *, is_partial_fit: bool) -> Tensor:
+    if data is None or data.train.y is None or is_partial_fit:
+        why = "further rows are to come" if is_partial_fit else "a Dataset holds the labels"
+        raise ValueError(
+            f'`class_weight` must not be "balanced" where {why}; pass a mapping of labels to '
+            "weights."
+        )
+    codes, each = data.train.y, data.sample_weight
+    counted = np.ones(len(codes)) if each is None else each[data.train.rows]
+    codes, counted = codes[counted > 0], counted[counted > 0]
+    present = np.unique(codes)
+    weight = np.ones(len(classes))  # of those without training rows, too: meta rows have them
+    weight[present] = compute_class_weight(
+        "balanced", classes=present, y=codes, sample_weight=counted
+    )
+    return torch.as_tensor(weight)

@@ -58,11 +58,15 @@ def check_sample_weight(given: Any, n: int, train: IntArray) -> NDArray[np.float
             f"`sample_weight` must be finite and not negative; got {'; '.join(faults)}. "
             "Give rows that are not to count a weight of 0."
         )
-    mean = weight[train].mean()
-    if not mean:
+    largest = weight[train].max()
+    if not largest:
         raise ValueError(
             "`sample_weight` must be positive for some row that is trained on; got zeros alone."
         )
     if (weight == weight[0]).all():
         return None
-    return weight / mean
+    # By the largest first, so that no sum of huge weights overflows. Rows that are not trained on
+    # may be beyond it, and are never read.
+    with np.errstate(over="ignore"):
+        weight = weight / largest
+    return weight / weight[train].mean()

@@ -55,22 +55,31 @@ def test_the_check_of_scikit_learn():
     check_class_weight_classifiers("GDWClassifier", GDWClassifier(verbose=0))
 
 
+def test_balanced_counts_rows_by_their_weights():
+    weight = np.random.default_rng(0).integers(0, 4, 46).astype(float)
+    weight[UNEVEN.y == 2] = 0
+    repeated = np.repeat(np.arange(46), weight.astype(int))
+    net = quick(class_weight="balanced", weighting="uniform", classes=[0, 1, 2])
+    weighed = clone(net).fit(UNEVEN.X, UNEVEN.y, sample_weight=weight)
+    repeats = clone(net).fit(UNEVEN.X[repeated], UNEVEN.y[repeated])
+    torch.testing.assert_close(weighed.criterion_.weight, repeats.criterion_.weight)
+    assert weighed.criterion_.weight[2] == 1
+
+
 @pytest.mark.parametrize(
-    ("class_weight", "codes", "again", "words"),
+    ("class_weight", "words"),
     [
-        ("balanced", None, False, 'must not be "balanced" where a Dataset holds the labels'),
-        ("balanced", np.array([0, 1]), True, 'must not be "balanced" where further rows are to'),
         (
-            {"elm": 1, "ash": -2, "oak": np.nan},
-            None,
-            False,
-            "'elm', which is no class, -2 for 'ash'",
+            {"elm": 1, "ash": -2, "oak": np.nan, "yew": "two"},
+            "finite numbers >= 0; got 'elm', which is no class, -2 for 'ash', nan for 'oak', 'two'",
         ),
+        ({"ash": np.inf, "oak": None, "yew": True}, "got inf for 'ash', None for 'oak', True for"),
+        ({"ash": 0, "oak": 0.0, "yew": 0}, "positive for some class; got zeros alone"),
     ],
 )
-def test_weights_that_are_none(class_weight, codes, again, words):
+def test_weights_that_are_none(class_weight, words):
     with pytest.raises(ValueError, match=words):
-        criterion_weight(class_weight, NAMES, codes, is_partial_fit=again)
+        criterion_weight(class_weight, NAMES, None)
 
 
 def test_parameters_that_do_not_go_together():
@@ -92,3 +101,5 @@ def test_labels_inside_a_dataset_take_a_mapping():
     )
     net = quick(classes=[0, 1, 2], class_weight={2: 4.0}).fit(rows, None, trusted)
     assert net.criterion_.weight.tolist() == [1.0, 1.0, 4.0]
+    with pytest.raises(ValueError, match='must not be "balanced" where a Dataset holds the labels'):
+        net.set_params(class_weight="balanced").fit(rows, None, trusted)
