@@ -47,7 +47,7 @@ class GDWClassifier(WeightedNet):
         Least share of a batch's gradient that the weights may leave, in [0, 1]; below it the batch
         is scaled up as a whole. None: 0, the paper's algorithm, for class pairs, else 0.1.
     meta_every : int or None, default=None
-        Steps from one meta batch to the next, >= 1. None: 5 for class pairs, else 1.
+        Steps from one meta batch to the next, >= 1. None: n // m in [1, 5] for class pairs, else 1.
     meta_weight : float or None, default=None
         Weight of the meta gradient in the step of the network itself, >= 0. None: for class pairs
         8 m / n for m meta and n training rows, within [0.4, 2]; else 0, the paper's algorithm.

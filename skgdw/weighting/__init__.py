@@ -4,10 +4,11 @@
 instance; subclass it to write one of your own.
 """
 
-from skgdw.weighting._base import Pull, StepDefaults, Survey, Weighting
+from skgdw.weighting._base import Pull, Survey, Weighting
 from skgdw.weighting._class_pair import ClassPairWeighting
 from skgdw.weighting._evidence import Evidence
 from skgdw.weighting._registry import WEIGHTINGS
+from skgdw.weighting._step_defaults import StepDefaults
 from skgdw.weighting._weight_net import (
     ClassWeighting,
     InstanceWeighting,

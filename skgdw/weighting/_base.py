@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from skgdw.functional import PullGradient, zero_mean
 from skgdw.weighting._evidence import Evidence
+from skgdw.weighting._step_defaults import StepDefaults
 
 
 class Pull(NamedTuple):
@@ -28,24 +29,6 @@ class Pull(NamedTuple):
     weight: Tensor
     grad: Tensor
     posterior: Tensor | None = None
-
-
-class StepDefaults(NamedTuple):
-    """What steps are like where the estimator's parameters of these names are None.
-
-    Attributes
-    ----------
-    meta_every : int
-        Steps from one meta batch to the next, >= 1.
-    meta_weight : float
-        Weight of the meta gradient in the step of the network, >= 0.
-    min_gradient_share : float
-        Least share of a batch's gradient that the weights leave, in [0, 1].
-    """
-
-    meta_every: int
-    meta_weight: float
-    min_gradient_share: float
 
 
 class Survey(Protocol):

@@ -20,9 +20,10 @@ from skgdw.functional import (
     transition_m_step,
     transition_of,
 )
-from skgdw.weighting._base import Pull, StepDefaults, Survey, Weighting
+from skgdw.weighting._base import Pull, Survey, Weighting
 from skgdw.weighting._evidence import Evidence
 from skgdw.weighting._mean_predictions import counted_rows, drawn_rows, mean_predictions, weight_of
+from skgdw.weighting._step_defaults import StepDefaults, defaults_of_trainers
 
 # Rate of the beliefs over `meta_lr`: Adam at 0.005 where that is 0.1.
 _BELIEF_RATE = 0.05
@@ -32,9 +33,6 @@ _EXPONENT_RATE, _TOLERANCE, _LARGEST_EXPONENT = 20.0, 0.02, 4.0
 
 # Least share of a class that enters a logarithm: that of a class that may not be there at all.
 _LEAST_PRIOR = 1e-6
-
-# Meta rows count about as much as this many training rows do; bounds of their weight.
-_META_ROWS_COUNT, _LEAST_META_WEIGHT, _LARGEST_META_WEIGHT = 8.0, 0.4, 2.0
 
 
 class ClassPairWeighting(Weighting):
@@ -152,19 +150,15 @@ class ClassPairWeighting(Weighting):
         self.register_buffer("given_counts", right.new_zeros(n_classes))
 
     def step_defaults(self, n_rows: int, n_meta: int) -> StepDefaults:
-        """Return every fifth step, and a weight by the number of meta rows.
-
-        Labels that are corrected leave less and less of the gradient towards the given ones, and
-        the step has to grow as small as it is.
+        """Return a meta batch at least once in five steps, of a weight by the number of rows.
 
         Returns
         -------
         StepDefaults
-            The weight is 8 m / n for m meta and n training rows, within [0.4, 2].
+            For m meta and n training rows every n / m steps, rounded down and within [1, 5], and
+            the weight 8 m / n within [0.4, 2].
         """
-        weight = _META_ROWS_COUNT * n_meta / max(n_rows, 1)
-        weight = min(max(weight, _LEAST_META_WEIGHT), _LARGEST_META_WEIGHT)
-        return StepDefaults(meta_every=5, meta_weight=weight, min_gradient_share=0.0)
+        return defaults_of_trainers(n_rows, n_meta)
 
     def start(self, n_rows: int, n_classes: int) -> None:
         """Count anew; beliefs go on."""
