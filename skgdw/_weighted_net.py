@@ -20,8 +20,9 @@ from skgdw._feed._feed import VALID, Feed, Loading
 from skgdw._feed._layout import Layout
 from skgdw._feed._numbers import rows_of
 from skgdw._intake._check_fit import GivenRows, TrainingData, check_fit
+from skgdw._net._hearers import listens
 from skgdw._net._interrupts import pass_on_interrupt
-from skgdw._net._sklearn_net import SklearnNet, listens
+from skgdw._net._sklearn_net import SklearnNet
 from skgdw._net._splits import split
 from skgdw._training._checkpoint import Saved, collect, restore
 from skgdw._training._fingerprint import fingerprint
@@ -262,8 +263,7 @@ class WeightedNet(BuiltNet):
     # Resuming.
 
     def _resumes(self) -> Resume | None:
-        found = (part for _, part in self.callbacks_ if isinstance(part, Resume))
-        return next(found, None)
+        return next((part for _, part in self.callbacks_ if isinstance(part, Resume)), None)
 
     def _resumed(self) -> Saved | None:
         resume = self._resumes()

@@ -35,7 +35,9 @@ _ON_DEVICE = "__cuda_dependent_attributes__"
 # What these bytes only refer to, by its place in a tuple.
 _NAMED = "_skgdw_named"
 # What lives only while training runs, the rows above all.
-_PASSING = ("_data", "_is_partial_fit", "_session", "_seeds", "_scored_rows", "forward_iter")
+_PASSING = frozenset(
+    {"_data", "_is_partial_fit", "_session", "_seeds", "_scored_rows", "_hearers", "forward_iter"}
+)
 
 _LAYOUT = frozenset({_ON_DEVICE, "device"})
 

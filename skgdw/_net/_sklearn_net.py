@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import nullcontext
-from functools import cache, partial
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -13,7 +13,6 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.metaestimators import available_if
 from skorch import NeuralNetClassifier
-from skorch.callbacks import Callback
 from skorch.callbacks.scoring import ScoringBase
 from skorch.history import History
 from torch import Tensor, nn
@@ -22,6 +21,7 @@ from skgdw._intake._datasets import labels_inside
 from skgdw._net._class_prior import at_class_shares, log_shares
 from skgdw._net._datasets import FedNet
 from skgdw._net._doc_link import DocLinked
+from skgdw._net._hearers import Hearers
 from skgdw._net._monitors import MISSING, check_monitors, explain
 from skgdw._net._pickle import SavingNet
 from skgdw._net._scoring import as_labels_of, labels_for
@@ -59,15 +59,11 @@ class _State:
         vars(net)[self.key] = value
 
 
-def listens(callback: Callback, method_name: str) -> bool:
-    """Tell whether a callback does anything then; most hear nothing of single batches."""
-    kind = type(callback)
-    return method_name in vars(callback) or _overrides(kind, method_name)  # type: ignore[arg-type]
-
-
-@cache
-def _overrides(kind: type[Callback], method_name: str) -> bool:
-    return getattr(kind, method_name) is not getattr(Callback, method_name, None)
+def _scores(callback: object, told: Mapping[str, object]) -> bool:
+    """Tell whether a callback may look at labels: those that score do, in batches of their kind."""
+    if not isinstance(callback, ScoringBase):
+        return False
+    return told.get("training", callback.on_train) == callback.on_train
 
 
 def _returns_logits(net: SklearnNet) -> bool:
@@ -92,6 +88,8 @@ class SklearnNet(SettableNet, SavingNet, FedNet, DocLinked, NeuralNetClassifier)
 
     # Rows whose outputs skorch has kept, while a callback scores them.
     _scored_rows: Any = None
+
+    _hearers: Hearers | None = None
 
     # scikit-learn's: parameters that differ from their defaults. It also knows it inside others.
     __repr__ = BaseEstimator.__repr__
@@ -151,12 +149,11 @@ class SklearnNet(SettableNet, SavingNet, FedNet, DocLinked, NeuralNetClassifier)
         if method_name == "on_train_begin":
             check_monitors(self)
         getattr(self, method_name)(self, **kwargs)
-        for _, callback in self.callbacks_:
-            if not listens(callback, method_name):
-                continue
-            scores = isinstance(callback, ScoringBase)
+        if self._hearers is None:
+            self._hearers = Hearers()
+        for callback in self._hearers.of(self.callbacks_, method_name):
             try:
-                with labels_for(self, callback) if scores else nullcontext():
+                with labels_for(self, callback) if _scores(callback, kwargs) else nullcontext():
                     getattr(callback, method_name)(self, **kwargs)
             except MISSING as error:
                 explain(self, callback, error)
