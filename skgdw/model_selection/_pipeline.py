@@ -16,7 +16,8 @@ _NO_ENCODER = (
     "Steps of a meta pipeline must work under metadata routing; scikit-learn's TargetEncoder asks "
     "for `groups` there. Put the trusted rows among the training rows and mark them, in a pipeline "
     "of scikit-learn's: make_pipeline(TargetEncoder(), GDWClassifier()).fit(X, y, "
-    "gdwclassifier__meta_mask=mask)."
+    "gdwclassifier__meta_mask=mask). Or turn routing off inside a subclass of the encoder, as the "
+    "documentation's page on other tools shows."
 )
 
 

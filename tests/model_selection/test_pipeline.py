@@ -158,7 +158,13 @@ def test_skops_brings_it_back(params):
     np.testing.assert_array_equal(again.predict_proba(X), pipe.predict_proba(X))
 
 
-def test_target_encoders_have_another_way():
+class Unrouted(TargetEncoder):
+    def fit_transform(self, X, y, **params):
+        with sklearn.config_context(enable_metadata_routing=False):
+            return super().fit_transform(X, y, **params)
+
+
+def test_target_encoders_have_other_ways():
     codes = np.arange(60) % 3
     words = pd.DataFrame({"word": np.array(["ash", "oak", "yew"])[codes], "size": 1.0 * codes})
     trusted = np.arange(60) < 15
@@ -171,6 +177,10 @@ def test_target_encoders_have_another_way():
         )
     pipe = make_pipeline(*steps).fit(words, codes, gdwclassifier__meta_mask=trusted)
     assert pipe.score(words, codes) == 1.0
+    unrouted = make_meta_pipeline(Unrouted(), steps[1]).fit(
+        words[~trusted], codes[~trusted], X_meta=words[trusted], y_meta=codes[trusted]
+    )
+    assert unrouted.score(words, codes) == 1.0
 
 
 def test_other_missing_keys_are_the_steps_own():
