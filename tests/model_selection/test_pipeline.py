@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import sklearn
 from sklearn.base import BaseEstimator, clone
+from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -166,7 +167,9 @@ class Unrouted(TargetEncoder):
 
 def test_target_encoders_have_other_ways():
     codes = np.arange(60) % 3
-    words = pd.DataFrame({"word": np.array(["ash", "oak", "yew"])[codes], "size": 1.0 * codes})
+    words = pd.DataFrame(
+        {"word": np.array(["ash", "oak", "yew"])[codes], "size": codes + 0.01 * np.arange(60)}
+    )
     trusted = np.arange(60) < 15
     steps = (TargetEncoder(), GDWClassifier(max_epochs=2, verbose=0, random_state=0))
     with pytest.raises(
@@ -177,7 +180,8 @@ def test_target_encoders_have_other_ways():
         )
     pipe = make_pipeline(*steps).fit(words, codes, gdwclassifier__meta_mask=trusted)
     assert pipe.score(words, codes) == 1.0
-    unrouted = make_meta_pipeline(Unrouted(), steps[1]).fit(
+    columns = make_column_transformer((Unrouted(), ["word"]), remainder="passthrough")
+    unrouted = make_meta_pipeline(columns, steps[1]).fit(
         words[~trusted], codes[~trusted], X_meta=words[trusted], y_meta=codes[trusted]
     )
     assert unrouted.score(words, codes) == 1.0
