@@ -123,6 +123,7 @@ def check_fit(
     valid_checked = _check_beside(net, valid_pair, checked, found, check.VALIDATION_ROWS)
     check.check_known(_labels(valid_checked), found, "y_val")
     n = n_rows(checked.X)
+    weight = check.check_sample_weight(given.sample_weight, n)
     mask = None if given.meta_mask is None else check.check_meta_mask(given.meta_mask, n)
     check.check_enough_rows(n if mask is None else int((~mask).sum()))
 
@@ -137,10 +138,10 @@ def check_fit(
         train, meta = separate(everything.X, everything.y, mask)
     elif meta is None and uses_meta:
         codes = check.check_can_hold_out(everything.y)
-        train, meta = hold_out(everything.X, codes, found, net.meta_size, source)
+        train, meta = hold_out(everything.X, codes, found, net.meta_size, source, weight)
     check.check_enough_rows(len(train.rows))
-    weight = check.check_sample_weight(given.sample_weight, n, train.rows)
-    return TrainingData(train, meta, valid, found, n, weight)
+    relative = check.relative_weight(weight, train.rows)
+    return TrainingData(train, meta, valid, found, n, relative)
 
 
 def _check_training_rows(

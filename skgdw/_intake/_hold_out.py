@@ -43,13 +43,22 @@ def hold_out(
     classes: NDArray[Any],
     meta_size: float,
     random_state: np.random.RandomState,
+    sample_weight: NDArray[np.float64] | None = None,
 ) -> tuple[Rows, Rows]:
-    """Take a class-balanced meta set out of the training rows, and warn of what it cannot do."""
-    mask = np.zeros(len(y), dtype=bool)
-    n_meta = max(meta_row_count(meta_size, np.bincount(y)), 2)  # one row has no batch statistics
-    mask[balanced_meta_indices(y, len(classes), n_meta, random_state)] = True
+    """Take a class-balanced meta set out of the training rows, and warn of what it cannot do.
+
+    Rows whose `sample_weight` (n,) is zero, which are as if they were not there, do not teach.
+
+    Returns
+    -------
+    train, meta : Rows
+    """
+    there = np.arange(len(y)) if sample_weight is None else np.flatnonzero(sample_weight)
+    codes, mask = y[there], np.zeros(len(y), dtype=bool)
+    n_meta = max(meta_row_count(meta_size, np.bincount(codes)), 2)  # one has no batch statistics
+    mask[there[balanced_meta_indices(codes, len(classes), n_meta, random_state)]] = True
     train, meta = separate(X, y, mask)
-    single = classes[np.bincount(y, minlength=len(classes)) == 1].tolist()
+    single = classes[np.bincount(codes, minlength=len(classes)) == 1].tolist()
     note = f" Classes with a single row gave none: {single}." if single else ""
     warn(
         f"No meta set was given: {mask.sum()} of the {len(y)} rows, balanced over the classes, "

@@ -31,7 +31,7 @@ from skgdw._validation._mappings import check_form, check_numbers, open_mapping
 from skgdw._validation._names import check_arguments, check_names, check_settable
 from skgdw._validation._parameters import check_device, check_parameters
 from skgdw._validation._parts import check_callbacks, check_prediction, check_reduction
-from skgdw._validation._sample_weight import check_sample_weight
+from skgdw._validation._sample_weight import check_sample_weight, relative_weight
 from skgdw._validation._trusted_rows import (
     META_SET,
     SPLIT_ROWS,
@@ -101,6 +101,7 @@ __all__ = [
     "find_classes",
     "open_mapping",
     "passes_through",
+    "relative_weight",
     "warn_of_channels_last",
     "warn_of_meta_classes",
     "warn_of_meta_overlap",

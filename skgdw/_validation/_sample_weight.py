@@ -9,17 +9,17 @@ from numpy.typing import NDArray
 
 from skgdw._rows import IntArray
 
+_NONE_COUNTS = "`sample_weight` must be positive for some row that is trained on; got zeros alone."
 
-def check_sample_weight(given: Any, n: int, train: IntArray) -> NDArray[np.float64] | None:
-    """Return the weights of the rows that ``fit`` is given, one on average over those to train on.
+
+def check_sample_weight(given: Any, n: int) -> NDArray[np.float64] | None:
+    """Return the weights of the rows that ``fit`` is given.
 
     Parameters
     ----------
     given : array-like of shape (n,), number or None
         None, and a number, count all rows alike.
     n : int
-    train : ndarray of shape (m,), int
-        Places of the rows to train on.
 
     Returns
     -------
@@ -30,7 +30,7 @@ def check_sample_weight(given: Any, n: int, train: IntArray) -> NDArray[np.float
     ------
     ValueError
         If the weights are of another shape or no numbers, if some are negative or not finite, or if
-        no row would be trained on.
+        all are zero.
     """
     if given is None:
         return None
@@ -58,13 +58,31 @@ def check_sample_weight(given: Any, n: int, train: IntArray) -> NDArray[np.float
             f"`sample_weight` must be finite and not negative; got {'; '.join(faults)}. "
             "Give rows that are not to count a weight of 0."
         )
+    if n and not weight.any():
+        raise ValueError(_NONE_COUNTS)
+    return None if (weight == weight[:1]).all() else weight
+
+
+def relative_weight(
+    weight: NDArray[np.float64] | None, train: IntArray
+) -> NDArray[np.float64] | None:
+    """Put weights in relation to those of the rows at places `train`.
+
+    Returns
+    -------
+    ndarray of shape (n,) or None
+        One on average over these rows; None for None.
+
+    Raises
+    ------
+    ValueError
+        If no row would be trained on.
+    """
+    if weight is None:
+        return None
     largest = weight[train].max()
     if not largest:
-        raise ValueError(
-            "`sample_weight` must be positive for some row that is trained on; got zeros alone."
-        )
-    if (weight == weight[0]).all():
-        return None
+        raise ValueError(_NONE_COUNTS)
     # By the largest first, so that no sum of huge weights overflows. Rows that are not trained on
     # may be beyond it, and are never read.
     with np.errstate(over="ignore"):

@@ -12,10 +12,10 @@ Y = np.repeat([0, 1, 2], [20, 6, 1])
 CLASSES = np.array(["a", "b", "c"])
 
 
-def held_out(meta_size, *, seed=0, y=Y, classes=CLASSES):
+def held_out(meta_size, *, seed=0, y=Y, classes=CLASSES, weight=None):
     X = np.arange(2 * len(y)).reshape(-1, 2)
     with pytest.warns(NoMetaSetWarning) as caught:
-        train, meta = hold_out(X, y, classes, meta_size, np.random.RandomState(seed))
+        train, meta = hold_out(X, y, classes, meta_size, np.random.RandomState(seed), weight)
     return train, meta, str(caught[0].message)
 
 
@@ -37,6 +37,16 @@ def test_hold_out_follows_its_seed():
     first, again, other = (held_out(8, seed=seed)[1].rows for seed in (0, 0, 1))
     assert (first == again).all()
     assert (first != other).any()
+
+
+def test_rows_that_do_not_count_do_not_teach():
+    weight = np.where(np.arange(len(Y)) % 2, 0.0, 2.0)
+    train, meta, _ = held_out(4, weight=weight)
+    assert (weight[meta.rows] == 2).all()
+    as_if_gone = held_out(4, y=Y[weight > 0])[1]
+    assert (np.flatnonzero(weight)[as_if_gone.rows] == meta.rows).all()
+    assert len(train.rows) == len(Y) - 4
+    assert held_out(4, weight=np.ones(len(Y)))[1].rows.tolist() == held_out(4)[1].rows.tolist()
 
 
 def test_hold_out_says_what_it_can_mend():

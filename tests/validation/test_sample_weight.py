@@ -3,27 +3,30 @@
 import numpy as np
 import pytest
 
-from skgdw._validation._sample_weight import check_sample_weight
+from skgdw._validation._sample_weight import check_sample_weight, relative_weight
 
-ALL, FIRST = np.arange(4), np.arange(2)
+FIRST = np.arange(2)
 
 
 def test_their_mean_is_one_over_the_rows_to_train_on():
-    found = check_sample_weight([1, 3, 8, 0], 4, FIRST)
+    found = relative_weight(np.array([1.0, 3.0, 8.0, 0.0]), FIRST)
     np.testing.assert_array_equal(found, [0.5, 1.5, 4.0, 0.0])
+    assert relative_weight(None, FIRST) is None
 
 
 @pytest.mark.parametrize("given", [None, 1, 0.5, np.ones(4), [2, 2, 2, 2]])
 def test_what_counts_rows_alike_is_none(given):
-    assert check_sample_weight(given, 4, ALL) is None
+    assert check_sample_weight(given, 4) is None
 
 
 def test_the_callers_array_stays():
     given = np.array([1.0, 3.0, 0.0, 0.0])
-    check_sample_weight(given, 4, ALL)
+    relative_weight(check_sample_weight(given, 4), FIRST)
     np.testing.assert_array_equal(given, [1.0, 3.0, 0.0, 0.0])
 
 
 def test_rows_that_teach_do_not_make_up_for_those_that_train():
     with pytest.raises(ValueError, match="for some row that is trained on; got zeros alone"):
-        check_sample_weight([0, 0, 1, 1], 4, FIRST)
+        relative_weight(np.array([0.0, 0.0, 1.0, 1.0]), FIRST)
+    with pytest.raises(ValueError, match="for some row that is trained on; got zeros alone"):
+        check_sample_weight(np.zeros(4), 4)
