@@ -44,8 +44,8 @@ def criterion_weight(
     Raises
     ------
     ValueError
-        If "balanced" cannot be worked out, or the mapping has labels that are no classes, weights
-        that are none, or no class that counts.
+        If "balanced" cannot be worked out, or the mapping has labels that are no classes or
+        weights that are none.
     """
     if isinstance(class_weight, str):
         return _balanced(classes, data, is_partial_fit=is_partial_fit)
@@ -54,17 +54,16 @@ def criterion_weight(
     faults += [f"{w!r} for {label!r}" for label, w in class_weight.items() if not _is_weight(w)]
     if faults:
         raise ValueError(
-            f"`class_weight` must map labels among {known} to finite numbers >= 0; got "
-            f"{', '.join(faults)}."
+            f"`class_weight` must map labels among {known} to finite numbers > 0; got "
+            f"{', '.join(faults)}. Give rows that are not to count a `sample_weight` of 0."
         )
     weight = [float(class_weight.get(label, 1.0)) for label in known]
-    if not any(weight):
-        raise ValueError("`class_weight` must be positive for some class; got zeros alone.")
     return torch.tensor(weight, dtype=torch.float64)
 
 
 def _is_weight(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= float(value) < math.inf
+    # Not zero: the mean loss of a batch that holds no other class would be 0 / 0.
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) < math.inf
 
 
 def _balanced(classes: NDArray[Any], data: TrainingData | None, *, is_partial_fit: bool) -> Tensor:

@@ -11,7 +11,7 @@ from skgdw.weighting import Evidence
 
 # Batches are written down together, as a call costs more than its bytes on small ones; so many, or
 # so many logits, are waited for.
-_BATCHES_AT_ONCE, _LOGITS_AT_ONCE = 128, 2**20
+_BATCHES_AT_ONCE, _LOGITS_AT_ONCE = 32, 2**20
 
 COLUMNS = (
     "last_weight",

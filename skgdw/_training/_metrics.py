@@ -44,9 +44,7 @@ class Figure(Tensor):
 
 def as_figure(value: Tensor) -> Tensor:
     """Return a tensor of no dimension such that it prints as a number; others as they are."""
-    if value.ndim:
-        return value
-    return (value.detach() if value.requires_grad else value).as_subclass(Figure)
+    return value.detach().as_subclass(Figure) if value.ndim == 0 else value
 
 
 class WeightFigures(NamedTuple):

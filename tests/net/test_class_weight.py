@@ -71,10 +71,10 @@ def test_balanced_counts_rows_by_their_weights():
     [
         (
             {"elm": 1, "ash": -2, "oak": np.nan, "yew": "two"},
-            "finite numbers >= 0; got 'elm', which is no class, -2 for 'ash', nan for 'oak', 'two'",
+            "finite numbers > 0; got 'elm', which is no class, -2 for 'ash', nan for 'oak', 'two'",
         ),
         ({"ash": np.inf, "oak": None, "yew": True}, "got inf for 'ash', None for 'oak', True for"),
-        ({"ash": 0, "oak": 0.0, "yew": 0}, "positive for some class; got zeros alone"),
+        ({"ash": 1, "oak": 0.0}, "got 0.0 for 'oak'. Give rows .* a `sample_weight` of 0"),
     ],
 )
 def test_weights_that_are_none(class_weight, words):
