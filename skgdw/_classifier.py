@@ -340,8 +340,8 @@ class GDWClassifier(WeightedNet):
         """
         given = GivenRows(X, y, X_meta, y_meta, meta_mask, X_val, y_val, sample_weight)
         fitted = self.__sklearn_is_fitted__()
-        if fitted and classes is not None:
-            check.check_same_classes(classes, self.classes_)
+        if classes is not None:
+            check.check_classes(classes, self.classes_ if fitted else None)
         known = self.classes_ if fitted else self.classes if classes is None else classes
         with self._as_before_if_refused():
             fresh = not hasattr(self, "module_")

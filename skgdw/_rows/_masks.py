@@ -14,8 +14,9 @@ def check_mask(
     rows = np.asarray(as_host_array(mask))
     if rows.dtype.kind != "b":
         raise TypeError(
-            f"`{name}` must be boolean; got dtype {rows.dtype}; row numbers become a mask by "
-            "mask = np.zeros(len(X), bool); mask[rows] = True."
+            f"`{name}` must be boolean; got dtype {rows.dtype}; zeros and ones become a "
+            "mask by mask.astype(bool), row numbers by mask = np.zeros(len(X), bool); mask[rows] = "
+            "True."
         )
     if rows.shape != (n,):
         raise ValueError(

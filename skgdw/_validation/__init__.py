@@ -20,11 +20,11 @@ from skgdw._validation._inputs import (
     warn_of_channels_last,
 )
 from skgdw._validation._labels import (
+    check_classes,
     check_dataset_labels,
     check_given,
     check_known,
     check_labels,
-    check_same_classes,
     find_classes,
 )
 from skgdw._validation._mappings import check_form, check_numbers, open_mapping
@@ -69,6 +69,7 @@ __all__ = [
     "check_callbacks",
     "check_can_hold_out",
     "check_class_prior",
+    "check_classes",
     "check_dataset_labels",
     "check_device",
     "check_enough_rows",
@@ -91,7 +92,6 @@ __all__ = [
     "check_parameters",
     "check_prediction",
     "check_reduction",
-    "check_same_classes",
     "check_same_kind",
     "check_sample_weight",
     "check_settable",

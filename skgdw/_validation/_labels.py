@@ -127,10 +127,10 @@ def check_dataset_labels(
     return labels
 
 
-def check_same_classes(classes: ArrayLike, known: NDArray[Any]) -> None:
-    """Check that a later call of partial_fit names the classes of the first."""
+def check_classes(classes: ArrayLike, known: NDArray[Any] | None) -> None:
+    """Check the classes that partial_fit is given: a list, in a later call that of the first."""
     given = np.unique(_listed(classes))
-    if given.tolist() != np.unique(known).tolist():
+    if known is not None and given.tolist() != np.unique(known).tolist():
         raise ValueError(
             f"`classes` must be those of the first call, {known.tolist()}; got {given.tolist()}. "
             "Call `fit` to start afresh."

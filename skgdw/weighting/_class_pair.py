@@ -23,6 +23,7 @@ from skgdw.functional import (
 from skgdw.weighting._base import Pull, Survey, Weighting
 from skgdw.weighting._evidence import Evidence
 from skgdw.weighting._mean_predictions import counted_rows, drawn_rows, mean_predictions, weight_of
+from skgdw.weighting._right_share import all_seem_right
 from skgdw.weighting._step_defaults import StepDefaults, defaults_of_trainers
 
 # Rate of the beliefs over `meta_lr`: Adam at 0.005 where that is 0.1.
@@ -277,14 +278,19 @@ class ClassPairWeighting(Weighting):
 
     @torch.no_grad()
     def on_warm_up_end(self, survey: Survey) -> None:
-        """Take the first beliefs from what the network predicts on average."""
-        meta_means, _ = mean_predictions(survey.meta_rows(), self.belief)
-        given_means, counts = mean_predictions(
-            survey.training_rows(), self.belief, share=self.hold_out
-        )
-        first = deconvolve_transition(meta_means, given_means, counts)
-        found = pool_transition(first, float(counts.sum()))
-        self.right_share.copy_((found.prior * found.matrix.diagonal()).sum())
+        """Take the first beliefs from mean predictions; right labels where none is told wrong."""
+        meta = mean_predictions(survey.meta_rows(), self.belief)
+        given = mean_predictions(survey.training_rows(), self.belief, share=self.hold_out)
+        n_rows = float(given.counts.sum())
+        first = deconvolve_transition(meta.by_label, given.by_label, given.counts)
+        found = pool_transition(first, n_rows)
+        right_share = (found.prior * found.matrix.diagonal()).sum()
+        if all_seem_right(right_share, given, meta):
+            # What the estimate has of wrong labels is noise.
+            right = torch.eye(len(first.matrix)).to(first.matrix)
+            found = TransitionEstimate(right, given.counts / n_rows)
+            right_share.fill_(1)
+        self.right_share.copy_(right_share)
         self._believe(found)
 
     # How beliefs change from epoch to epoch.

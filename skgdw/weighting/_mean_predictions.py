@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -43,10 +44,31 @@ def counted_rows(each: Tensor, evidence: Evidence) -> Tensor:
     return each if weight is None else each * weight.to(each).unsqueeze(1)
 
 
+class MeanPredictions(NamedTuple):
+    """What a network predicts on average.
+
+    Attributes
+    ----------
+    by_label : Tensor of shape (c, c), float64
+        Mean prediction on the rows of each label; zeros for a label of which no row enters.
+    counts : Tensor of shape (c,), float64
+        Rows of each label, those that do not enter among them.
+    given_mean : Tensor of shape (), float64
+        Mean probability of the given labels.
+    given_variance : Tensor of shape (), float64
+        Variance of that mean.
+    """
+
+    by_label: Tensor
+    counts: Tensor
+    given_mean: Tensor
+    given_variance: Tensor
+
+
 def mean_predictions(
     batches: Iterator[Evidence], like: Tensor, *, share: float = 0.0
-) -> tuple[Tensor, Tensor]:
-    """Return the mean prediction on the rows of each label, and their number.
+) -> MeanPredictions:
+    """Return the mean prediction on the rows of each label, and that of the labels themselves.
 
     Parameters
     ----------
@@ -59,20 +81,28 @@ def mean_predictions(
 
     Returns
     -------
-    means : Tensor of shape (c, c), float64
-        Zeros for a label of which no row enters.
-    counts : Tensor of shape (c,), float64
-        Of all rows.
+    MeanPredictions
     """
     n_classes = len(like)
     sums = torch.zeros((n_classes, n_classes), dtype=torch.float64, device=like.device)
     entered, counts = sums.new_zeros(n_classes), sums.new_zeros(n_classes)
+    moments = sums.new_zeros(3)  # sums of w^2 p^k for k = 0, 1, 2
     for evidence in batches:
         one = weight_of(evidence).to(counts)
         enters = one
         if share and evidence.rows is not None:
             enters = one * drawn_rows(evidence.rows, share)
-        sums.index_add_(0, evidence.y, evidence.probabilities.to(sums) * enters.unsqueeze(1))
+        probabilities = evidence.probabilities.to(sums)
+        sums.index_add_(0, evidence.y, probabilities * enters.unsqueeze(1))
         entered.index_add_(0, evidence.y, enters)
         counts.index_add_(0, evidence.y, one)
-    return sums / torch.where(entered > 0, entered, 1).unsqueeze(1), counts
+        given = probabilities.gather(1, evidence.y.unsqueeze(1)).squeeze(1)
+        powers = torch.stack([torch.ones_like(given), given, given.square()])
+        moments += powers @ enters.square()
+    total = entered.sum()
+    mean = sums.diagonal().sum() / torch.where(total > 0, total, 1)
+    spread = moments[2] - 2 * mean * moments[1] + mean.square() * moments[0]
+    variance = spread.clamp(min=0) / total.square()  # not a number where no row enters
+    return MeanPredictions(
+        sums / torch.where(entered > 0, entered, 1).unsqueeze(1), counts, mean, variance
+    )

@@ -21,7 +21,10 @@ def test_masks_of_any_container_are_arrays(wrap):
 
 @pytest.mark.parametrize("mask", [[1, 0, 0, 1], [0, 3], ["a"] * 4, [None, True, True, False]])
 def test_other_than_booleans_are_refused(mask):
-    words = r"`keep` must be boolean; got dtype .*; row numbers become a mask by mask = np.zeros"
+    words = (
+        r"`keep` must be boolean; got dtype .*; zeros and ones become a mask by mask.astype\(bool\)"
+        r", row numbers by mask = np.zeros"
+    )
     with pytest.raises(TypeError, match=words):
         check_mask(mask, 4, "keep")
 

@@ -6,10 +6,10 @@ from torch.utils.data import Dataset
 
 from classifier_cases import Rows
 from skgdw._validation import (
+    check_classes,
     check_dataset_labels,
     check_given,
     check_known,
-    check_same_classes,
     find_classes,
 )
 
@@ -43,9 +43,9 @@ def test_labels_that_nothing_is_learnt_for_are_counted():
 
 
 def test_a_later_call_names_the_same_classes():
-    check_same_classes([*"ba"], np.array([*"ab"]))
+    check_classes([*"ba"], np.array([*"ab"]))
     with pytest.raises(ValueError, match=r"must be those of the first call, \['a', 'b'\]; got"):
-        check_same_classes([*"abc"], np.array([*"ab"]))
+        check_classes([*"abc"], np.array([*"ab"]))
 
 
 def test_a_meta_set_in_the_place_of_classes():
@@ -53,7 +53,7 @@ def test_a_meta_set_in_the_place_of_classes():
         r"`classes` must be a list of labels; got an array of shape \(3, 2\).* by name, as X_meta"
     )
     with pytest.raises(ValueError, match=words):
-        check_same_classes(np.zeros((3, 2)), np.array([*"ab"]))
+        check_classes(np.zeros((3, 2)), None)
     with pytest.raises(ValueError, match=words):
         find_classes(Y, Y_META, np.zeros((3, 2)))
 

@@ -347,6 +347,25 @@ def test_the_first_beliefs_are_taken_from_mean_predictions():
     assert float(weighting.right_share) == pytest.approx(7 / 9, abs=5e-3)
 
 
+def half_sure(true, y):
+    """Rows of three classes about which a network is half sure, and not equally so."""
+    sure = torch.eye(3).double()[true] + 0.1 * torch.sin(torch.arange(3.0 * len(true))).view(-1, 3)
+    return Evidence(sure, y)
+
+
+def test_labels_that_cannot_be_told_wrong_are_taken_for_right():
+    true = torch.arange(600) % 3
+    weighting, meta = made(), half_sure(torch.arange(60) % 3, torch.arange(60) % 3)
+    mistaken = half_sure(torch.where(torch.arange(600) % 100 < 2, (true + 1) % 3, true), true)
+    weighting.on_warm_up_end(Surveyed([mistaken], [meta]))
+    assert float(weighting.right_share) < 1  # two in a hundred, and known well
+    uneven = torch.cat([true[:300], torch.zeros(100, dtype=torch.long)])
+    weighting.on_warm_up_end(Surveyed([half_sure(uneven, uneven)], [meta]))
+    assert float(weighting.right_share) == 1
+    assert torch.equal(weighting.belief.detach(), belief_of(torch.eye(3).double()))
+    assert_close(weighting.class_prior(), torch.tensor([0.5, 0.25, 0.25]), 1e-12)
+
+
 def test_without_any_class_told_beliefs_begin_with_the_first_fit():
     weighting = ClassPairWeighting(WeightNet())
     optimizer = torch.optim.Adam(weighting.parameter_groups())

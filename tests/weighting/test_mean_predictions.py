@@ -40,7 +40,8 @@ def drawn_batches():
 def test_means_are_those_of_a_loop():
     logits, y, rows, batches = drawn_batches()
     for share in (0.0, 0.4):
-        means, counts = mean_predictions(iter(batches), torch.zeros(4, 4), share=share)
+        found = mean_predictions(iter(batches), torch.zeros(4, 4), share=share)
+        means, counts = found.by_label, found.counts
         enters = drawn_rows(rows, share) if share else torch.ones(60, dtype=torch.bool)
         for label in range(3):
             chosen = (y == label) & enters
@@ -48,6 +49,9 @@ def test_means_are_those_of_a_loop():
             assert counts[label] == (y == label).sum()
         assert not means[3].any()
         assert counts[3] == 0
+        given = logits.softmax(dim=1).gather(1, y.unsqueeze(1))[enters]
+        assert_close(found.given_mean, given.mean(), 1e-12)
+        assert_close(found.given_variance, given.var(correction=0) / len(given), 1e-12)
 
 
 def test_rows_without_numbers_all_enter():
