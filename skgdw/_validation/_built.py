@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sized
+from collections.abc import Callable, Iterable, Sized
 from typing import Any, TypeVar
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
+from torch.nn.parameter import UninitializedBuffer, is_lazy
 from torch.optim import Optimizer
 
 from skgdw._warn import warn
@@ -19,29 +19,12 @@ _Module = TypeVar("_Module", bound=nn.Module)
 
 
 def copied(module: _Module) -> _Module:
-    """Return a copy of an instance, or say why there is none.
-
-    Parameters
-    ----------
-    module : nn.Module
-
-    Returns
-    -------
-    nn.Module
-        Deep, parameters and buffers included.
-
-    Raises
-    ------
-    ValueError
-        If it holds buffers without a shape yet, which torch does not copy.
-    """
-    if lazy := [name for name, buffer in module.named_buffers() if is_lazy(buffer)]:
-        raise ValueError(
-            f"`module` must be an instance that torch can copy; got {type(module).__name__} with "
-            f"lazy buffers: {', '.join(lazy)}. Pass its class or a function that builds it, or "
-            "call it on a few rows first."
-        )
-    return copy.deepcopy(module)
+    """Return a deep copy of an instance, also of one whose lazy layers have no shapes yet."""
+    # torch copies parameters without a shape, but no such buffers.
+    make: Callable[..., Tensor] = UninitializedBuffer
+    lazy = [buffer for buffer in module.buffers() if is_lazy(buffer)]
+    copies = {id(b): make(device=b.device, dtype=b.dtype) for b in lazy}
+    return copy.deepcopy(module, copies)
 
 
 def check_optimizer(optimizer: Optimizer) -> None:

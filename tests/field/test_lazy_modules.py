@@ -8,6 +8,7 @@ import torch
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from classifier_cases import Data, blobs, quick
 from skgdw._training.trial._scaling import fill_lazy_parts
@@ -86,13 +87,11 @@ def test_searches_take_them():
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
-def test_an_instance_that_torch_cannot_copy():
-    words = (
-        "`module` must be an instance that torch can copy; got LazyTable with lazy buffers: "
-        "1.running_mean, 1.running_var. Pass its class"
-    )
-    with pytest.raises(ValueError, match=words):
-        quick(LazyTable()).fit(*TABLE)
-    looked_at = LazyTable()
-    looked_at(torch.randn(4, 4))
-    quick(looked_at).fit(*TABLE)
+@pytest.mark.parametrize("module", CASES)
+def test_an_instance_is_copied_before_it_has_shapes(module):
+    data, given = CASES[module], module()
+    net = quick(given, max_epochs=8, batch_size=16).fit(*data)
+    expected = net.predict_proba(data.X)
+    assert net.score(data.X, data.y) > 0.6
+    assert all(is_lazy(parameter) for parameter in given.parameters())
+    assert np.array_equal(net.fit(*data).predict_proba(data.X), expected)
