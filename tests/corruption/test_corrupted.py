@@ -174,7 +174,7 @@ def test_global_random_states_stay(seed):
 @pytest.mark.parametrize(
     ("mask", "error", "match"),
     [
-        (np.flatnonzero(MASK), TypeError, "`meta_mask` must be boolean; got dtype int64; zeros and"),
+        (np.flatnonzero(MASK), TypeError, "`meta_mask` must be boolean; got dtype int64; zeros"),
         (MASK[:5], ValueError, r"entry for each row of X, shape \(90,\); got \(5,\); mark"),
         (np.ones(N, bool), ValueError, "must leave rows to be corrupted; got only true rows, 90;"),
     ],

@@ -281,7 +281,7 @@ def test_a_mask_may_be_in_any_container(mask):
         ),
         (MASK[:, None], ValueError, r"one entry for each row of X, shape \(90,\); got \(90, 1\)"),
         (True, ValueError, r"one entry for each row of X, shape \(90,\); got \(\);"),
-        (np.flatnonzero(MASK), TypeError, "`meta_mask` must be boolean; got dtype int64; zeros and"),
+        (np.flatnonzero(MASK), TypeError, "`meta_mask` must be boolean; got dtype int64; zeros"),
         (MASK.astype(int), TypeError, "`meta_mask` must be boolean; got dtype int64"),
         ([*MASK[1:].tolist(), None], TypeError, "`meta_mask` must be boolean; got dtype object"),
     ],

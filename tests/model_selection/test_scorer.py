@@ -174,7 +174,7 @@ def test_a_fold_without_a_marked_row_is_reported():
 @pytest.mark.parametrize(
     ("mask", "error", "match"),
     [
-        (np.flatnonzero(MASK), TypeError, "`meta_mask` must be boolean; got dtype int64; zeros and"),
+        (np.flatnonzero(MASK), TypeError, "`meta_mask` must be boolean; got dtype int64; zeros"),
         (MASK.astype(int), TypeError, "`meta_mask` must be boolean; got dtype int64"),
         (["yes"] * 60, TypeError, "`meta_mask` must be boolean; got dtype <U3"),
         (MASK[:-1], ValueError, r"each row of X, shape \(60,\); got \(59,\); mark the rows of"),
