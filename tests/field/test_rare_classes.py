@@ -116,4 +116,4 @@ def test_the_page_counts_right(bench):
     for cell in bench.CELLS:
         assert scores(cell, "default", "balanced").mean() > 97
     least = [scores("two", m, "balanced").min() for m in ("default", "10 epochs", "3 epochs")]
-    assert [round(score, 1) for score in least] == [96.4, 95.4, 93.8]
+    assert [round(score, 1) for score in least] == [96.4, 96.4, 93.8]
