@@ -80,8 +80,8 @@ class GDWClassifier(WeightedNet):
         training rows, see ``class_prior_``. Or the share of each class. Under other weightings the
         logits keep the frequencies of training: they take "meta", which leaves them as they are.
     class_weight : dict of label to float, "balanced" or None, default=None
-        Sets ``criterion__weight``; labels left out weigh one. Meta rows count alike all the same,
-        and teach for a world in which classes do.
+        Sets ``criterion__weight``: weights > 0, of labels left out one. Meta rows count alike all
+        the same, and teach for a world in which classes do.
     weight_net : torch module or its class, default=WeightNet
         Maps losses (n,) to weights (n,) in (0, 1). ``weight_net__hidden=100``.
     weight_net_optimizer : torch optimizer class, default=torch.optim.Adam

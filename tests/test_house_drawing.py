@@ -13,3 +13,4 @@ def test_the_drawing_has_every_file_of_the_rooms_it_opens():
     named = set(re.findall(r"^ +(_\w+\.py) ", (ROOT / "docs/house.rst").read_text("utf-8"), re.M))
     files = {path.name for room in SHOWN for path in (ROOT / "skgdw" / room).glob("_*.py")}
     assert files - {"__init__.py"} - named == set()
+    assert named - {path.name for path in (ROOT / "skgdw").rglob("_*.py")} == set()

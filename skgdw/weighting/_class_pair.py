@@ -84,7 +84,7 @@ class ClassPairWeighting(Weighting):
     exponent : Tensor of shape ()
         q, >= 0.
     right_share : Tensor of shape ()
-        Share of right labels as it was measured at the end of the warm-up.
+        Share of right labels found at the end of the warm-up; 1 where none is told to be wrong.
     posterior_sums : Tensor of shape (c, c)
         Posteriors of the rows seen since the last M-step, summed by true and given class.
     given_counts : Tensor of shape (c,)
