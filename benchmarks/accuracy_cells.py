@@ -5,11 +5,12 @@ rows. The order is always the same: judged rows leave first, then the clean meta
 made uneven on true labels, and noise comes last. All draws follow the seed.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_digits, make_classification
 from sklearn.model_selection import train_test_split
 from torch import nn
 
@@ -41,6 +42,25 @@ class AugmentedResNet32(nn.Sequential):
         super().__init__(RandomCropFlip(), ResNet32(n_classes, in_channels))
 
 
+def grey_digits():
+    """Return images of digits, with a channel axis, and their labels."""
+    digits = load_digits()
+    return digits.images[:, None].astype(np.float32), digits.target
+
+
+def six_classes():
+    """Return rows of a table and their classes, which have from 45 % of them down to 2 %."""
+    X, y = make_classification(
+        n_samples=12_000,
+        n_informative=8,
+        n_classes=6,
+        weights=[0.45, 0.25, 0.15, 0.08, 0.05, 0.02],
+        flip_y=0,
+        random_state=0,
+    )
+    return X.astype(np.float32), y
+
+
 @dataclass(frozen=True)
 class Family:
     """A data set and how networks are trained on it; all else is the package's default."""
@@ -52,6 +72,7 @@ class Family:
     is_table: bool = False
     is_uneven: bool = False
     imbalance: float = 1  # in all its cells
+    make: Callable | None = None  # returns rows and labels of a data set that is in no file
     file: str | None = None
     needs_gpu: bool = False  # runs only where its cells are named
 
@@ -61,8 +82,9 @@ FAMILIES = {
     for family in (
         Family("letter", {}, is_table=True, file="letter"),
         Family("shuttle", {}, is_table=True, is_uneven=True, file="shuttle"),
-        Family("digits", {}),
-        Family("digits (demo)", {}, meta_rows=10, imbalance=10),
+        Family("digits", {}, make=grey_digits),
+        Family("digits (demo)", {}, meta_rows=10, imbalance=10, make=grey_digits),
+        Family("six classes", {}, is_table=True, is_uneven=True, make=six_classes),
         Family(
             "fashion",
             {"module": SmallConvNet, "max_epochs": 12},
@@ -126,7 +148,7 @@ def make_cells():
         kwargs.setdefault("imbalance", family.imbalance)
         cells.append(Cell(f"{family.name}/{corruption}", family, noise, rate, **kwargs))
 
-    for family in ("letter", "shuttle", "digits", "digits (demo)", "fashion"):
+    for family in ("letter", "shuttle", "digits", "digits (demo)", "six classes", "fashion"):
         add(family, "clean")
         add(family, "uniform40", "uniform")
         add(family, "pair40", "pair")
@@ -177,9 +199,8 @@ class Source:
 
     def __init__(self, family, folder):
         self.folder, self.name = folder, family.file
-        if self.name is None:
-            digits = load_digits()
-            self.X, labels = digits.images[:, None].astype(np.float32), digits.target
+        if family.make is not None:
+            self.X, labels = family.make()
         else:
             self.X, labels = self._rows("X"), self._read(self.name, "y")
         self.y = np.unique(labels, return_inverse=True)[1]
