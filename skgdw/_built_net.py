@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from skorch.callbacks import EpochTimer, LRScheduler, PassthroughScoring, ProgressBar
 from skorch.callbacks.scoring import EpochScoring
 from torch import Tensor
+from torch.nn import CrossEntropyLoss
 from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from skgdw._intake._check_fit import TrainingData
 from skgdw._net._auto_module import make_auto_module, shape_of_rows
 from skgdw._net._class_prior import class_shares
-from skgdw._net._class_weight import criterion_weight
+from skgdw._net._class_weight import as_criterion_weight, criterion_weight
+from skgdw._net._kept import check_kept, kept_params
 from skgdw._net._optimizers import make_optimizer
 from skgdw._net._sklearn_net import SklearnNet
 from skgdw._training._progress import FitLog, Progress
@@ -25,7 +27,13 @@ from skgdw._training._random import RandomStream
 from skgdw._training._schedule import FitSchedule
 from skgdw._training.speed._switch import speed_in_use
 from skgdw._training.trial._probe import eager
-from skgdw._validation import check_auto_module, check_free, check_reduction, copied
+from skgdw._validation import (
+    check_auto_module,
+    check_classes,
+    check_free,
+    check_reduction,
+    copied,
+)
 from skgdw._validation._weighting import weighting_fault
 from skgdw.modules import MLP
 from skgdw.weighting import Weighting
@@ -38,6 +46,7 @@ _TABLES = {"momentum": 0.93, "weight_decay": 1e-5}
 
 # Where calls are what costs, as on small networks, all of an optimizer's step in one.
 _ONE_KERNEL = {"fused": True}
+_WIDE = (torch.float32, torch.float64)
 
 
 def _is_given(kind: type, callbacks: Any) -> bool:
@@ -50,11 +59,21 @@ def _is_given(kind: type, callbacks: Any) -> bool:
 class BuiltNet(SklearnNet):
     """A net with a weighting beside its module, built by skorch's life cycle."""
 
+    # What the parts were built of that training which goes on keeps.
+    _built_of: dict[str, Any] | None = None
+
     # What `weighting_` was built with, other than modules.
     _weighting_of: dict[str, Any] = {}  # noqa: RUF012
 
     # What a call of fit works on, while it runs.
     _data: TrainingData | None = None
+
+    def _known_classes(self, classes: ArrayLike | None) -> ArrayLike | None:
+        """Return the labels known before y is: those learnt, where training goes on."""
+        fitted = self.__sklearn_is_fitted__()
+        if classes is not None:
+            check_classes(classes, self.classes_ if fitted else None)
+        return self.classes_ if fitted else self.classes if classes is None else classes
 
     def _prefixes(self) -> set[str]:
         return super()._prefixes() | {"weighting", "weight_net", "weight_net_optimizer"}
@@ -82,6 +101,18 @@ class BuiltNet(SklearnNet):
             ("progress", progress),
             ("print_log", FitLog()),
         ]
+
+    def initialize(self) -> BuiltNet:
+        """Build all parts anew."""
+        super().initialize()
+        self._built_of = kept_params(vars(self))
+        return self
+
+    def _go_on(self) -> None:
+        """See to it that the parts are what the parameters say, where training goes on."""
+        if self._built_of is not None:
+            check_kept(self._built_of, kept_params(vars(self)))
+        self._renew_weighting()
 
     def initialize_module(self) -> BuiltNet:
         """Build ``module_``, ``weight_net_`` and ``weighting_``."""
@@ -144,9 +175,16 @@ class BuiltNet(SklearnNet):
             with self._current_init_context("optimizer"):
                 self._initialize_weighting_optimizer()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is saved: all but what loading takes from the parameters again."""
+        state: dict[str, Any] = super().__getstate__()
+        return {name: value for name, value in state.items() if name != "_built_of"}
+
     def __setstate__(self, state: object) -> None:
         """Restore; nets saved before weightings were modules get theirs."""
         super().__setstate__(state)
+        if hasattr(self, "module_"):
+            self._built_of = kept_params(vars(self))
         if hasattr(self, "weight_net_") and not hasattr(self, "weighting_"):
             with self._current_init_context("module"):
                 self._initialize_weighting()
@@ -177,10 +215,21 @@ class BuiltNet(SklearnNet):
     def initialize_criterion(self) -> BuiltNet:
         """Build ``criterion_``, a copy where an instance is given."""
         params = {**self.get_params_for("criterion"), **self._class_weights()}
+        is_class = isinstance(self.criterion, type)
+        if is_class and issubclass(self.criterion, CrossEntropyLoss) and "weight" in params:
+            params["weight"] = self._as_weight(params["weight"])
         criterion = self.initialized_instance(self.criterion, params)
         check_reduction(criterion)
-        self.criterion_ = copy.deepcopy(criterion) if criterion is self.criterion else criterion
+        criterion = copy.deepcopy(criterion) if criterion is self.criterion else criterion
+        if isinstance(criterion, CrossEntropyLoss):
+            criterion.weight = self._as_weight(criterion.weight)
+        self.criterion_ = criterion
         return self
+
+    def _as_weight(self, weight: Any) -> Tensor | None:
+        known = len(getattr(self, "classes_inferred_", ())) or None
+        dtype = self._weighting_dtype()
+        return None if weight is None else as_criterion_weight(weight, known, dtype)
 
     def _class_weights(self) -> dict[str, Tensor]:
         if self.class_weight is None:
@@ -212,7 +261,8 @@ class BuiltNet(SklearnNet):
         args, kwargs = self.get_params_for_optimizer("optimizer", self.get_all_learnable_params())
         if self.optimizer is SGD:
             own = _TABLES if isinstance(eager(self.module_), MLP) else _IMAGES
-            kwargs = {**own, **(_ONE_KERNEL if self._may_fuse(kwargs) else {}), **kwargs}
+            trained = [one for _, one in self.get_all_learnable_params()]
+            kwargs = {**own, **self._in_one_kernel(kwargs, trained), **kwargs}
         self.optimizer_ = make_optimizer("optimizer", self.optimizer, args, kwargs)
         self._initialize_weighting_optimizer()
         return self
@@ -229,12 +279,21 @@ class BuiltNet(SklearnNet):
         kwargs["lr"] = self.get_params_for("weight_net_optimizer").get("lr", 1e-3)
         if self.weight_net_optimizer is Adam:
             decay = {"weight_decay": 1e-4}
-            kwargs = {**decay, **(_ONE_KERNEL if self._may_fuse(kwargs) else {}), **kwargs}
+            kwargs = {
+                **decay,
+                **self._in_one_kernel(kwargs, self.weighting_.parameters()),
+                **kwargs,
+            }
         self.weight_net_optimizer_ = make_optimizer(
             "weight_net_optimizer", self.weight_net_optimizer, args, kwargs
         )
 
-    def _may_fuse(self, options: dict[str, Any]) -> bool:
+    def _in_one_kernel(
+        self, options: dict[str, Any], parameters: Iterable[Tensor]
+    ) -> dict[str, bool]:
         # Not in plain training, which is to give what skorch gives to the last bit.
         is_weighted = weighting_class(self.weighting).uses_meta and speed_in_use().fused
-        return is_weighted and not {"foreach", "fused", "differentiable"} & options.keys()
+        is_free = not {"foreach", "fused", "differentiable"} & options.keys()
+        # Of 16 bits torch's kernel for CPUs leaves most numbers as they were.
+        is_wide = all(one.dtype in _WIDE for one in parameters)
+        return _ONE_KERNEL if is_weighted and is_free and is_wide else {}

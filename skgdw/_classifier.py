@@ -9,7 +9,6 @@ from numpy.typing import ArrayLike
 from sklearn.utils.metadata_routing import UNUSED
 from torch.utils.data import DataLoader
 
-from skgdw import _validation as check
 from skgdw._intake._check_fit import GivenRows
 from skgdw._rows import RowContainer
 from skgdw._weighted_net import WeightedNet
@@ -302,7 +301,8 @@ class GDWClassifier(WeightedNet):
         given = GivenRows(X, y, X_meta, y_meta, meta_mask, X_val, y_val, sample_weight)
         with self._as_before_if_refused():
             fresh = not (self.warm_start and hasattr(self, "module_"))
-            data = self._check_fit(given, self.classes, reset=True, fresh=fresh)
+            known = self.classes if fresh else self._known_classes(self.classes)
+            data = self._check_fit(given, known, reset=True, fresh=fresh)
             self._train(data, fresh=fresh, is_partial_fit=False)
         return self
 
@@ -340,9 +340,7 @@ class GDWClassifier(WeightedNet):
         """
         given = GivenRows(X, y, X_meta, y_meta, meta_mask, X_val, y_val, sample_weight)
         fitted = self.__sklearn_is_fitted__()
-        if classes is not None:
-            check.check_classes(classes, self.classes_ if fitted else None)
-        known = self.classes_ if fitted else self.classes if classes is None else classes
+        known = self._known_classes(classes)
         with self._as_before_if_refused():
             fresh = not hasattr(self, "module_")
             data = self._check_fit(given, known, reset=not fitted, fresh=fresh)

@@ -29,7 +29,7 @@ from skgdw._training._fingerprint import fingerprint
 from skgdw._training._metrics import as_figure, make_plain, settle
 from skgdw._training._parts import Parts, Settings
 from skgdw._training._plan import Stage, make_plan
-from skgdw._training._precision import PRECISIONS
+from skgdw._training._precision import PRECISIONS, without_autocast
 from skgdw._training._progress import Progress
 from skgdw._training._schedule import FitSchedule, begin_anew, end_constant_rate
 from skgdw._training._session import Session
@@ -112,11 +112,11 @@ class WeightedNet(BuiltNet):
         self.row_weights_ = self.row_ledger_ = None
         self.meta_gradient_: str | None = None
         # Parameters of a module that is made in inference mode could never be trained.
-        with torch.inference_mode(False), torch.enable_grad():
+        with torch.inference_mode(False), torch.enable_grad(), without_autocast(self.device):
             if fresh:
                 self.initialize()
             else:
-                self._renew_weighting()
+                self._go_on()
             super().partial_fit(data.train.X, data.train.y)
         pass_on_interrupt(self._session)
         if self._session is None:  # interrupted before the first step

@@ -24,7 +24,6 @@ MAY_IMPORT = {
     "_classifier": {
         "_intake",
         "_rows",
-        "_validation",
         "_weighted_net",
         "modules",
         "weighting",

@@ -7,11 +7,12 @@ from operator import index as as_index
 from typing import Any, NamedTuple
 
 import torch
-from numpy import integer, ndarray
+from numpy import ndarray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset, default_collate, default_convert
 
 from skgdw._feed._dataset import Batch, RowDataset
+from skgdw._feed._places import Collated
 
 _DEFAULTS = (default_collate, default_convert)
 
@@ -126,38 +127,21 @@ class NumberedCollate:
             samples, rows = fetched
         else:
             return self.function(fetched)
-        batch = self.function(samples)
-        if not isinstance(batch, tuple | list) or len(batch) != 2:
-            return batch  # skorch says what is wrong with it
-        if rows is None or not (self.function in _DEFAULTS or _in_order(samples, batch[1], rows)):
-            rows = trusted = None
-        return Batch(batch, None, rows, trusted)
+        if self.function in _DEFAULTS:
+            batch = self.function(samples)
+            return Batch(batch, None, rows, trusted) if _is_pair(batch) else batch
+        collated = Collated(self.function, samples)
+        if not _is_pair(collated.batch):
+            return collated.batch  # skorch says what is wrong with it
+        places = None if rows is None else collated.places()
+        if rows is None or places is None:
+            return Batch(collated.batch, None)
+        trusted = None if trusted is None else trusted[places]
+        return Batch(collated.batch, None, rows[places], trusted)
 
 
-def _in_order(samples: Any, y: Any, rows: Tensor) -> bool:
-    """Tell whether a batch may hold its samples as they came.
-
-    Some collate functions drop samples, some sort them by length. Numbers of other rows would be
-    worse than none, so labels that come out differently cost the batch its numbers.
-
-    Returns
-    -------
-    bool
-        False where labels came out otherwise than they went in.
-    """
-    if not hasattr(y, "__len__") or len(y) != len(rows):
-        return False
-    if not isinstance(y, Tensor) or y.ndim != 1 or not isinstance(samples, list):
-        return True
-    pairs = all(isinstance(sample, tuple | list) and len(sample) == 2 for sample in samples)
-    labels = [sample[1] for sample in samples] if pairs else []
-    if not labels or not all(map(_is_code, labels)):
-        return True  # nothing to compare with
-    return torch.equal(torch.stack([torch.as_tensor(label) for label in labels]).to(y), y)
-
-
-def _is_code(label: object) -> bool:
-    return isinstance(label, int | integer) or (isinstance(label, Tensor) and label.ndim == 0)
+def _is_pair(batch: object) -> bool:
+    return isinstance(batch, tuple | list) and len(batch) == 2
 
 
 def as_is(batch: Batch) -> Batch:

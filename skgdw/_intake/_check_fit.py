@@ -75,6 +75,7 @@ class _Labelled(NamedTuple):
     X: Any
     labels: NDArray[Any] | None
     is_bare: bool = False
+    y: RowContainer | None = None  # as they were given
 
 
 def check_fit(
@@ -150,11 +151,11 @@ def _check_training_rows(
     X = check.open_mapping(given.X, "X")
     check.check_form(net, X, reset=reset)
     if check.passes_through(X):
-        return _Labelled(X, check.check_dataset_labels(X, given.y, classes))
+        return _Labelled(X, check.check_dataset_labels(X, given.y, classes), y=given.y)
     y = check.check_given(given.y, "y")
     X = check.check_X(net, X, dtype=net._input_dtype(), reset=reset)
     check_same_length(X, y)
-    return _Labelled(X, check.check_labels(y, "y"))
+    return _Labelled(X, check.check_labels(y, "y"), y=y)
 
 
 def _check_beside(
@@ -169,6 +170,7 @@ def _check_beside(
         return None
     y = labels_inside(pair.X, classes) if pair.y is None else pair.y
     labels = check.check_pair_labels(y, names)
+    check.check_same_columns(training.y, pair.y, names.y)
     known = np.asarray(classes) if training.labels is None else training.labels
     check.check_same_kind(labels, known, names)
     X = check.open_mapping(pair.X, names.X)

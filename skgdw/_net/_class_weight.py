@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor
 
@@ -59,6 +59,41 @@ def criterion_weight(
         )
     weight = [float(class_weight.get(label, 1.0)) for label in known]
     return torch.tensor(weight, dtype=torch.float64)
+
+
+def as_criterion_weight(
+    weight: ArrayLike | Tensor, n_classes: int | None, dtype: torch.dtype
+) -> Tensor:
+    """Return weights of classes in the dtype of the logits, which cross-entropy insists on.
+
+    Parameters
+    ----------
+    weight : array-like of shape (c,)
+    n_classes : int or None
+        None where the classes are not known yet.
+    dtype : torch.dtype
+
+    Returns
+    -------
+    Tensor of shape (c,)
+
+    Raises
+    ------
+    ValueError
+        If there are not as many as classes, or they are no numbers >= 0.
+    """
+    try:
+        found = torch.as_tensor(weight, dtype=dtype)
+    except (TypeError, ValueError, RuntimeError):
+        found = torch.empty(0, dtype=dtype)
+    is_fit = found.ndim == 1 and len(found) == (n_classes or len(found)) and len(found) > 0
+    if not is_fit or not bool((found.isfinite() & (found >= 0)).all()):
+        raise ValueError(
+            f"`criterion__weight` must hold a finite number >= 0 for each of the "
+            f"{n_classes or ''} classes, in their order; got {weight!r}. Pass as many, or "
+            "class_weight=..., which takes them by label."
+        )
+    return found
 
 
 def _is_weight(value: object) -> bool:

@@ -55,7 +55,8 @@ class SettableNet(NeuralNet):
 
         On a fitted net learning rates and other optimizer settings, and callbacks, also act on
         the running optimizer and callbacks, so that ``partial_fit`` sees them. A new ``device``
-        moves the networks and optimizers there.
+        moves the networks and optimizers there. What module, criterion and optimizer are built of
+        is refused by ``partial_fit`` and under ``warm_start``, which go on with those there are.
 
         Returns
         -------

@@ -42,8 +42,8 @@ def as_labels(y: RowContainer, name: str = "y", *, hint: str = "") -> NDArray[An
     labels = _as_array(y, name)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
-    elif _is_one_hot(labels):
-        labels = labels.argmax(axis=1)
+    elif (ones := _one_hot(labels)) is not None:
+        labels = ones.argmax(axis=1)
     elif labels.ndim != 1:
         raise ValueError(
             f"`{name}` must hold one label per row, as a vector, a column or one-hot rows; got "
@@ -94,10 +94,18 @@ def _as_array(y: RowContainer, name: str) -> NDArray[Any]:
     return labels
 
 
-def _is_one_hot(labels: NDArray[Any]) -> bool:
-    if labels.ndim != 2 or labels.dtype.kind not in "biuf" or labels.shape[1] == 0:
-        return False
-    return bool(np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all())
+def _one_hot(labels: NDArray[Any]) -> NDArray[Any] | None:
+    """Return one-hot rows as numbers; None of other labels."""
+    if labels.ndim != 2 or labels.shape[1] == 0:
+        return None
+    if labels.dtype.kind == "O":  # a frame that has columns of numbers and of booleans
+        if not {_kind_of(cell) for cell in labels.ravel()} <= {"numbers", "booleans"}:
+            return None
+        labels = labels.astype(np.float64)
+    if labels.dtype.kind not in "biuf":
+        return None
+    is_one_hot = np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all()
+    return labels if is_one_hot else None
 
 
 def _find_missing(labels: NDArray[Any], y: RowContainer) -> BoolArray:

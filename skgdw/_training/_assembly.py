@@ -35,7 +35,12 @@ from skgdw._training.step._stateless import Output
 from skgdw._training.trial._derivatives import choose_jvp, fastest
 from skgdw._training.trial._probe import TRIAL_ROWS, Probe, Trial, eager, wake
 from skgdw._training.trial._scaling import fill_lazy_parts, fit_input_scaling
-from skgdw._validation import check_batch_statistics, check_gradient
+from skgdw._validation import (
+    check_batch_statistics,
+    check_criterion_frozen,
+    check_gradient,
+    check_logits_dtype,
+)
 from skgdw._validation._outputs import is_narrow
 from skgdw._validation._weighting import check_weighting
 from skgdw.weighting import Evidence
@@ -148,10 +153,12 @@ class Assembly:
             If criterion or weighting do not fit the data.
         """
         parts, settings, layout = self.parts, self.settings, self.feed.layout
+        check_criterion_frozen(parts.criterion)
         batch = self._placed()
         row_loss = make_row_loss(eager(parts.criterion), settings.n_classes)
         X, y = batch
         logits = self.probe.logits(X)
+        check_logits_dtype(logits, parts.weighting, self._name)
         check_weighting(parts.weighting, Evidence(logits, y, row_loss))
         rates = LookAheadRates(self.probe.stateless, parts.optimizer, settings.lookahead_lr)
         passes = Passes(self.probe.stateless, self.probe.stream)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,31 @@ from torch import Tensor
 
 # What autocast computes in; None is the module's own format throughout.
 PRECISIONS: dict[str, torch.dtype | None] = {"float32": None, "bf16": torch.bfloat16}
+
+
+@contextmanager
+def without_autocast(device: object) -> Iterator[None]:
+    """Turn off autocast of the caller's inside the block: what is narrow is ours to say.
+
+    Parameters
+    ----------
+    device : device-like or None
+        Where the networks are.
+    """
+    kinds = {"cpu", torch.device("cpu" if device is None else device).type}  # type: ignore[call-overload]
+    on = [kind for kind in kinds if torch.is_autocast_enabled(kind)]
+    # Inside a block of the caller's no block of ours is the outermost, whose end forgets the
+    # narrow copies of parameters: later steps would go on with those of the first.
+    keeps_copies = torch.is_autocast_cache_enabled()
+    torch.set_autocast_cache_enabled(keeps_copies and not on)
+    for kind in on:
+        torch.set_autocast_enabled(kind, False)
+    try:
+        yield
+    finally:
+        for kind in on:
+            torch.set_autocast_enabled(kind, True)
+        torch.set_autocast_cache_enabled(keeps_copies)
 
 
 @dataclass(frozen=True)

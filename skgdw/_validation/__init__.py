@@ -3,9 +3,11 @@
 from skgdw._validation._built import (
     check_auto_module,
     check_batch_statistics,
+    check_criterion_frozen,
     check_free,
     check_gradient,
     check_logits,
+    check_logits_dtype,
     check_optimizer,
     check_steps,
     check_weights,
@@ -25,6 +27,7 @@ from skgdw._validation._labels import (
     check_given,
     check_known,
     check_labels,
+    check_same_columns,
     find_classes,
 )
 from skgdw._validation._mappings import check_form, check_numbers, open_mapping
@@ -70,6 +73,7 @@ __all__ = [
     "check_can_hold_out",
     "check_class_prior",
     "check_classes",
+    "check_criterion_frozen",
     "check_dataset_labels",
     "check_device",
     "check_enough_rows",
@@ -80,6 +84,7 @@ __all__ = [
     "check_known",
     "check_labels",
     "check_logits",
+    "check_logits_dtype",
     "check_meta_mask",
     "check_names",
     "check_numbers",
@@ -92,6 +97,7 @@ __all__ = [
     "check_parameters",
     "check_prediction",
     "check_reduction",
+    "check_same_columns",
     "check_same_kind",
     "check_sample_weight",
     "check_settable",

@@ -13,7 +13,7 @@ from torch.nn.parameter import UninitializedBuffer, is_lazy
 from torch.optim import Optimizer
 
 from skgdw._warn import warn
-from skgdw.exceptions import ModuleOutputError, ProbabilityOutputWarning
+from skgdw.exceptions import CriterionError, ModuleOutputError, ProbabilityOutputWarning
 
 _Module = TypeVar("_Module", bound=nn.Module)
 
@@ -116,6 +116,27 @@ def check_free(module: nn.Module, learnable: Iterable[Tensor]) -> None:
         f"`module` must have parameters to train; got {type(module).__name__} {found}. Leave those "
         "of its last layers free, requires_grad=True, or give it a layer that learns."
     )
+
+
+def check_criterion_frozen(criterion: nn.Module) -> None:
+    """Refuse a criterion that learns: weighted gradients come of the logits, and pass it by."""
+    names = [name for name, one in criterion.named_parameters() if one.requires_grad]
+    if names:
+        raise CriterionError(
+            f"`criterion` must have nothing to train where rows are weighted; got the parameters "
+            f"{names} of {type(criterion).__name__}, which no gradient would reach. Move them into "
+            'the module, freeze them, or train plainly, weighting="uniform".'
+        )
+
+
+def check_logits_dtype(logits: Tensor, weighting: nn.Module, module: str) -> None:
+    """Refuse logits that are wider than the weighting, which is as wide as the module."""
+    own = next((one.dtype for one in weighting.parameters()), logits.dtype)
+    if logits.dtype != own:
+        raise ModuleOutputError(
+            f"`module` must return logits as wide as its parameters, {own}; {module} returned "
+            f"{logits.dtype}. Leave out the conversion in `forward`, or convert the whole module."
+        )
 
 
 def check_gradient(logits: Tensor, module: nn.Module) -> None:

@@ -63,7 +63,12 @@ def check_X_beside(
     """Return `other`, called `name`, as an array with the columns and the dtype of X, or raise."""
     rows = as_dense(other, name)
     with _NamedColumns(rows, name):
-        array = check_array(rows, dtype=X.dtype, allow_nd=True, order="C", input_name=name)
+        try:
+            array = check_array(rows, dtype=X.dtype, allow_nd=True, order="C", input_name=name)
+        except ValueError as error:
+            if name in str(error):
+                raise
+            raise ValueError(f"`{name}` must hold rows as X does: {error}") from error
     if array.shape[1:] != X.shape[1:]:
         raise ValueError(
             f"`{name}` must have the columns of X; got rows of shape {array.shape[1:]}, X has "
@@ -71,6 +76,13 @@ def check_X_beside(
             "columns out of X, or adds some (feature selection, bagging of features, stacking), "
             f"leaves `{name}` as it was: {remedy}."
         )
+    if hasattr(estimator, "feature_names_in_") and not hasattr(rows, "columns"):
+        warn(
+            f"`{name}` does not have valid feature names, but X has. Pass it with the columns of "
+            "X, so that they can be compared.",
+            UserWarning,
+        )
+        return array
     try:
         validate_data(estimator, rows, reset=False, skip_check_array=True)
     except ValueError as error:

@@ -47,6 +47,27 @@ def check_labels(
     return labels
 
 
+def check_same_columns(y: RowContainer | None, other: RowContainer | None, name: str) -> None:
+    """Refuse one-hot labels whose columns are not those of y's: they go by their places."""
+    mine, theirs = _columns_of(y), _columns_of(other)
+    if not mine or not theirs or mine == theirs:
+        return
+    if len(mine) == len(theirs) and not (hasattr(y, "columns") and hasattr(other, "columns")):
+        return
+    raise ValueError(
+        f"`{name}` in one-hot rows must have the columns of y, in their order; got {theirs} beside "
+        f"{mine}. Bring them together, as {name}.reindex(columns=y.columns, fill_value=0) does for "
+        "frames, or pass labels."
+    )
+
+
+def _columns_of(y: Any) -> list[Any]:
+    """Return the names of several columns, or their numbers; nothing of labels in a vector."""
+    shape = y.shape if hasattr(y, "shape") else np.shape(y)
+    several = len(shape) == 2 and shape[1] > 1
+    return list(getattr(y, "columns", range(shape[1]))) if several else []
+
+
 def check_given(y: RowContainer | None, name: str) -> RowContainer:
     """Return labels, or raise where there are none."""
     if y is None:
@@ -72,7 +93,9 @@ def find_classes(
     if unknown:
         raise ValueError(
             f"`classes` must hold every label; got {given.tolist()}, and labels {unknown} beside "
-            "them in y or y_meta. Add them, or leave `classes` out."
+            "them in y or y_meta. Add them, or leave `classes` out; with `partial_fit` or "
+            "`warm_start` training goes on with the labels of the first call: start afresh for "
+            "others."
         )
     return given
 

@@ -40,6 +40,12 @@ def stacked(rows: Sequence[Any], name: str) -> Any:
             f"`{name}` must hold rows of numbers; got a list of {' and '.join(sorted(kinds))}. "
             "Pass one mapping of names to arrays, each with an entry for every row."
         )
+    if any(isinstance(item, tuple) and not all(map(_is_plain, item)) for item in items):
+        raise TypeError(
+            f"`{name}` must hold rows; got a list of tuples, as of a Dataset's items, which "
+            "cross-validation cuts out one by one. Wrap the Dataset in skorch.helper.SliceDataset, "
+            "and labels likewise with idx=1."
+        )
     if all(_is_plain(item) for item in items):
         # As it is: numpy finds out what numbers, texts or lists of them make.
         try:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from classifier_cases import Net, blobs, quick
 from skgdw._validation._outputs import is_narrow, widened
@@ -57,3 +58,16 @@ def test_only_narrow_logits_are_widened():
     pair = [wide, narrow]
     assert widened(pair) is pair
     assert widened("logits") == "logits"
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+@pytest.mark.parametrize("weighting", ["class", "class_pair"])
+def test_most_numbers_of_a_narrow_module_move(dtype, weighting):
+    """torch's fused SGD for CPUs leaves most numbers of 16 bits as they were."""
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(4, 40), nn.Tanh(), nn.Linear(40, 3)).to(dtype)
+    net = quick(module, weighting=weighting, lr=0.3, max_epochs=5).fit(*DATA)
+    before, after = module[0].weight, net.module_[0].weight
+    assert after.dtype == dtype
+    assert (before != after).float().mean() > 0.8
+    assert bool(net.optimizer_.defaults["fused"]) == (dtype is torch.float32)

@@ -49,6 +49,10 @@ ACCEPTED = {
     "one-hot bool": (lambda c: np.eye(3, dtype=bool)[c], np.arange(3)),
     "one-hot list": (lambda c: np.eye(3, dtype=int)[c].tolist(), np.arange(3)),
     "one-hot sparse": (lambda c: sparse.csr_array(np.eye(3)[c]), np.arange(3)),
+    "one-hot frame of numbers and booleans": (
+        lambda c: pd.DataFrame(np.eye(3)[c], columns=NAMES).astype({NAMES[0]: bool}),
+        np.arange(3),
+    ),
     "one-hot frame": (lambda c: pd.DataFrame(np.eye(3)[c], columns=NAMES), np.arange(3)),
     "tensor": (torch.tensor, np.arange(3)),
     "tensor int32": (lambda c: torch.tensor(c, dtype=torch.int32), np.arange(3, dtype=np.int32)),

@@ -8,7 +8,7 @@ from torch import nn
 
 from classifier_cases import DropoutNet, Net, blobs, quick, weights
 from skgdw import GDWClassifier
-from skgdw._training._precision import Precision
+from skgdw._training._precision import Precision, without_autocast
 from skgdw._training.step._stateless import Stateless
 from skgdw.corruption import LabelNoise
 from skgdw.exceptions import MetaGradientFallbackWarning
@@ -117,3 +117,20 @@ def test_trains_to_the_same_accuracy():
 def test_unknown_precision_is_refused():
     with pytest.raises(ValueError, match=r"`precision` must be one of \['float32', 'bf16'\]; got"):
         quick(precision="fp16").fit(*DATA)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("weighting", ["class_pair", "class", "uniform"])
+def test_autocast_of_the_callers_is_left_outside(weighting, precision):
+    expected = quick(weighting=weighting, precision=precision).fit(*DATA)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        net = quick(weighting=weighting, precision=precision).fit(*DATA)
+        assert torch.is_autocast_enabled("cpu")
+        assert torch.is_autocast_cache_enabled()
+    assert np.array_equal(weights(net), weights(expected))
+
+
+@pytest.mark.parametrize("device", [None, "cpu", torch.device("cpu")])
+def test_autocast_is_off_inside(device):
+    with torch.autocast("cpu"), without_autocast(device):
+        assert not torch.is_autocast_enabled("cpu")

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from classifier_cases import Net, blobs, quick, weights
-from skgdw.exceptions import ModuleOutputError, ProbabilityOutputWarning
+from skgdw.exceptions import CriterionError, ModuleOutputError, ProbabilityOutputWarning
 from skgdw.modules import WeightNet
 
 DATA = blobs()
@@ -48,20 +48,57 @@ def test_module_without_logits_of_the_right_shape(case, weighting):
         quick(Returns(what), weighting=weighting).fit(*DATA)
 
 
-def test_wrong_width_is_seen_before_a_fitted_classifier_is_trained_on():
-    net = quick(max_epochs=1, warm_start=True).fit(*DATA)
-    before = weights(net)
-    with pytest.raises(ModuleOutputError, match=r"shape \(n, 4\).*Net returned \(8, 3\)"):
-        net.fit(X, np.arange(48) % 4, X_META, np.arange(12) % 4)
+@pytest.mark.parametrize("labels", [[*"abd"], [*"abcd"], [*"bcd"]])
+def test_other_labels_do_not_reach_a_net_that_goes_on(labels):
+    """Its outputs stand for the labels of the first fit."""
+    net = quick(max_epochs=1, warm_start=True).fit(*DATA.labelled([*"abc"]))
+    before, named = weights(net), np.array(labels)
+    words = r"hold every label; got \['a', 'b', 'c'\], and labels \['d'\].*start afresh for others"
+    with pytest.raises(ValueError, match=words):
+        net.fit(X, named[np.arange(48) % len(labels)], X_META, named[np.arange(12) % len(labels)])
     assert np.array_equal(weights(net), before)
+    assert list(net.classes_) == [*"abc"]
 
 
 @pytest.mark.filterwarnings("ignore::skgdw.exceptions.MetaClassWarning")
-def test_after_a_refused_refit_the_classifier_does_not_pass_for_fitted_on_new_labels():
-    net = quick(warm_start=True).fit(*DATA.labelled([*"abc"]))
-    with pytest.raises(ModuleOutputError, match="Net returned"):
-        net.fit(X, np.array([*"wxyz"])[np.arange(48) % 4], X_META, np.array([*"wxy"])[Y_META])
-    assert list(net.classes_) == [*"abc"]
+def test_a_net_that_goes_on_keeps_labels_that_come_no_more():
+    net = quick(max_epochs=1, warm_start=True, classes=[*"cab"]).fit(*DATA.labelled([*"abc"]))
+    two, two_meta, named = Y != 2, Y_META != 2, np.array([*"abc"])
+    net.fit(X[two], named[Y[two]], X_META[two_meta], named[Y_META[two_meta]])
+    assert list(net.classes_) == [*"cab"]
+
+
+class Warm(nn.Module):
+    """A criterion with a temperature to learn."""
+
+    def __init__(self, reduction="mean", *, learns=True):
+        super().__init__()
+        self.reduction = reduction
+        self.temperature = nn.Parameter(torch.ones(()), requires_grad=learns)
+
+    def forward(self, logits, y):
+        return nn.functional.cross_entropy(logits * self.temperature, y, reduction=self.reduction)
+
+
+@pytest.mark.parametrize("weighting", ["class_pair", "class", "instance", "network"])
+def test_a_criterion_that_learns_is_refused_where_rows_are_weighted(weighting):
+    words = r"must have nothing to train.*\['temperature'\] of Warm.*Move them into the module"
+    with pytest.raises(CriterionError, match=words):
+        quick(criterion=Warm, weighting=weighting).fit(*DATA)
+    assert quick(criterion=Warm, criterion__learns=False, weighting=weighting).fit(*DATA)
+
+
+def test_a_criterion_that_learns_is_trained_plainly():
+    net = quick(criterion=Warm, weighting="uniform").fit(*DATA)
+    assert net.criterion_.temperature.item() != 1
+
+
+@pytest.mark.parametrize("weighting", ["class_pair", "class"])
+def test_logits_wider_than_the_module(weighting):
+    words = r"as wide as its parameters, torch.float32; Returns returned torch.float64"
+    with pytest.raises(ModuleOutputError, match=words):
+        quick(Returns(lambda z: z.double()), weighting=weighting).fit(*DATA)
+    assert quick(Returns(lambda z: z.double()), weighting="uniform").fit(*DATA)
 
 
 class Softmax(Net):

@@ -1,15 +1,17 @@
 """The classes that labels make up, and labels that do not fit to them."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from torch.utils.data import Dataset
 
-from classifier_cases import Rows
+from classifier_cases import Rows, blobs, quick
 from skgdw._validation import (
     check_classes,
     check_dataset_labels,
     check_given,
     check_known,
+    check_same_columns,
     find_classes,
 )
 
@@ -81,3 +83,46 @@ class Endless(Dataset):
 def test_a_dataset_without_a_length():
     with pytest.raises(TypeError, match="`X` as a Dataset must have a length; got Endless without"):
         check_dataset_labels(Endless(), None, classes=[0, 1])
+
+
+NAMES = np.array([*"abc"])
+ONE_HOT = np.eye(3, dtype=int)
+
+
+def frame(labels, columns="abc"):
+    return pd.get_dummies(NAMES[labels]).reindex(columns=[*columns], fill_value=0)
+
+
+@pytest.mark.parametrize(
+    ("y", "other"),
+    [
+        (frame([0, 1, 2]), frame([2, 0])),
+        (frame([0, 1, 2]), ONE_HOT[[2, 0]]),
+        (ONE_HOT, ONE_HOT[[2, 0]].tolist()),
+        (frame([0, 1, 2]), [2, 0]),
+        ([0, 1, 2], ONE_HOT[[2, 0]]),
+        (frame([0, 1, 2])[["a"]], frame([1, 0])[["b"]]),
+        (None, ONE_HOT),
+    ],
+)
+def test_one_hot_labels_of_the_same_columns(y, other):
+    check_same_columns(y, other, "y_meta")
+
+
+@pytest.mark.parametrize("name", ["y_meta", "y_val"])
+@pytest.mark.parametrize("columns", ["cab", "bc", "abd", "abcd"])
+def test_one_hot_labels_of_other_columns(columns, name):
+    X, y, X_other, y_other = blobs()
+    beside = {name.replace("y", "X"): X_other, name: frame(y_other.clip(1, 1), columns)}
+    if name == "y_val":
+        beside |= {"X_meta": X_other + 1, "y_meta": frame(y_other)}
+    words = rf"`{name}` in one-hot rows must have the columns of y, in .*; got \['{columns[0]}'"
+    with pytest.raises(ValueError, match=words):
+        quick().fit(X, frame(y), **beside)
+
+
+def test_one_hot_labels_of_fewer_columns_without_names():
+    X, y, X_meta, _ = blobs()
+    words = r"`y_meta` .* got \[0, 1\] beside \[0, 1, 2\]. .*, or pass labels"
+    with pytest.raises(ValueError, match=words):
+        quick().fit(X, ONE_HOT[y], X_meta, np.eye(2)[np.arange(len(X_meta)) % 2])

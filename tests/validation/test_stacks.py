@@ -47,3 +47,10 @@ def test_what_makes_no_array(rows):
     given, error, words = REFUSED[rows]
     with pytest.raises(error, match=words):
         stacked(given, "X")
+
+
+def test_items_of_a_dataset():
+    """What cross-validation makes of one."""
+    words = "got a list of tuples, as of a Dataset's items.*skorch.helper.SliceDataset.*idx=1"
+    with pytest.raises(TypeError, match=words):
+        stacked([(torch.ones(4), torch.tensor(1)), (torch.ones(4), torch.tensor(0))], "X")

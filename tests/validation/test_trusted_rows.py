@@ -412,3 +412,17 @@ def test_rows_under_the_mask_leave_the_training_set():
 def test_wrapped_and_bare_meta_sets_are_the_same():
     bare, wrapped = quick().fit(*DATA), quick().fit(X, Y, (X_META,), (Y_META,))
     assert np.array_equal(weights(bare), weights(wrapped))
+
+
+@pytest.mark.parametrize("name", ["X_meta", "X_val"])
+def test_rows_without_the_names_of_the_columns(name):
+    beside = {"X_meta": FRAME.iloc[: len(Y_META)] + 3, "y_meta": Y_META}
+    beside = {} if name == "X_meta" else beside
+    rows = {name: X_META + 5, name.replace("X", "y"): Y_META}
+    with pytest.warns(UserWarning, match=f"`{name}` does not have valid feature names, but X has"):
+        quick().fit(FRAME, Y, **beside, **rows)
+
+
+def test_a_single_row_in_place_of_rows():
+    with pytest.raises(ValueError, match="`X_meta` must hold rows as X does: Expected 2D array"):
+        quick().fit(X, Y, X_META[0], Y_META[:1])

@@ -45,8 +45,8 @@ class SampleWeights:
         if rows is None:
             raise ValueError(
                 "`sample_weight` must belong to rows whose numbers are known; got batches that do "
-                "not tell them, as those of an IterableDataset. Let a sampler draw rows more or "
-                "less often instead."
+                "not tell them, as those of an IterableDataset, or of a collate function that "
+                "makes rows out of others. Let a sampler draw rows more or less often instead."
             )
         return self.values[rows]
 
