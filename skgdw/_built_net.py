@@ -92,7 +92,7 @@ class BuiltNet(SklearnNet):
         has_schedule = _is_given(LRScheduler, self.callbacks)
         schedule = None if has_schedule else FitSchedule(CosineAnnealingLR)
         progress = None if _is_given(ProgressBar, self.callbacks) else Progress()
-        return [
+        found = [
             ("epoch_timer", EpochTimer()),
             ("train_loss", PassthroughScoring("train_loss", on_train=True)),
             ("valid_loss", PassthroughScoring("valid_loss")),
@@ -101,6 +101,10 @@ class BuiltNet(SklearnNet):
             ("progress", progress),
             ("print_log", FitLog()),
         ]
+        given = self.callbacks if isinstance(self.callbacks, list) else []
+        named = {part[0] for part in given if isinstance(part, tuple)}
+        # Of the same name: the user's own has taken the place.
+        return [(name, part) for name, part in found if part is not None or name not in named]
 
     def initialize(self) -> BuiltNet:
         """Build all parts anew."""

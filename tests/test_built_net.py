@@ -303,3 +303,11 @@ def test_which_steps_are_one_kernel(params, is_fused, monkeypatch):
 def test_kinds_of_weightings_by_name():
     kinds = {"class": ClassWeighting, "uniform": UniformWeighting}
     assert {name: type(initialized(weighting=name).weighting_) for name in kinds} == kinds
+
+
+@pytest.mark.parametrize("name", ["lr_schedule", "mine"])
+def test_a_schedule_of_the_users_takes_the_place_whatever_its_name(name):
+    schedule = LRScheduler(StepLR, step_size=1, gamma=0.5)
+    net = quick(callbacks=[(name, schedule)], max_epochs=2).fit(*blobs())
+    assert dict(net.callbacks_)[name].policy is StepLR
+    assert net.optimizer_.param_groups[0]["lr"] == pytest.approx(net.lr / 4)

@@ -27,7 +27,7 @@ from skgdw._net._pickle import SavingNet
 from skgdw._net._scoring import as_labels_of, labels_for
 from skgdw._net._set_params import SettableNet
 from skgdw._net._signature import show_inherited
-from skgdw._rows import RowContainer, is_dataset, local_random_state
+from skgdw._rows import RowContainer, as_labels, is_dataset, local_random_state
 from skgdw._validation import (
     check_any_rows,
     check_form,
@@ -274,7 +274,7 @@ class SklearnNet(SettableNet, SavingNet, FedNet, DocLinked, NeuralNetClassifier)
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, channels, height, width)
             Rows as given to ``fit``.
-        y : array-like of shape (n_samples,)
+        y : array-like of shape (n_samples,), or one-hot (n_samples, n_classes)
             Their labels; None for a Dataset that holds them.
         sample_weight : array-like of shape (n_samples,), optional
             How much each row counts.
@@ -286,7 +286,9 @@ class SklearnNet(SettableNet, SavingNet, FedNet, DocLinked, NeuralNetClassifier)
         """
         if y is None and is_dataset(X):
             y = labels_inside(X, self.classes_)
-        return float(super().score(X, check_given(y, "y"), sample_weight))
+        labels: Any = check_given(y, "y")
+        labels = as_labels(labels, "y") if np.ndim(labels) == 2 else labels
+        return float(super().score(X, labels, sample_weight))
 
     def predict_log_proba(self, X: RowContainer) -> np.ndarray:
         """Return the logarithms of class probabilities.

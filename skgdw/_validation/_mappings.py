@@ -123,6 +123,7 @@ def check_form(net: RemembersForm, X: RowContainer, *, reset: bool) -> None:
     ValueError
         If the keys differ.
     """
+    check_container(X, "X")
     names = None if is_dataset(X) else tuple(sorted(X)) if is_mapping(X) else ()
     if reset:
         net._row_names = names
@@ -138,6 +139,23 @@ def check_form(net: RemembersForm, X: RowContainer, *, reset: bool) -> None:
         found = f"a mapping with the keys {list(names)}" if names else type(X).__name__
         raise TypeError(f"`X` must be of the form that `fit` was given, {is_to}; got {found}.")
     check_keys(cast("Mapping[str, Any]", X), known, "X", "`fit` was given")
+
+
+def check_container(X: Any, name: str) -> None:
+    """Refuse what hands out rows as a Dataset does, but is none of torch's."""
+    if is_dataset(X) or isinstance(X, Mapping | Sequence | np.ndarray) or hasattr(X, "detach"):
+        return
+    try:
+        first = X[0]
+    except Exception:  # a frame, which has columns of other names
+        return
+    if isinstance(first, Mapping | tuple):
+        raise TypeError(
+            f"`{name}` must be an array, a frame, a mapping or a torch Dataset; got "
+            f"{type(X).__name__}, which hands out rows of {type(first).__name__} but is no "
+            "torch.utils.data.Dataset. Derive it from that class; its items are pairs of inputs "
+            "and label."
+        )
 
 
 def check_keys(X: Mapping[str, Any], known: Set[str] | Sequence[str], name: str, of: str) -> None:

@@ -20,7 +20,7 @@ from skgdw._rows import (
 )
 from skgdw._validation._inputs import check_X_beside, passes_through
 from skgdw._validation._labels import check_labels
-from skgdw._validation._mappings import check_keys
+from skgdw._validation._mappings import check_container, check_keys
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,7 @@ def check_pair(
         return None
     is_bare = not (isinstance(X, tuple) or isinstance(y, tuple))
     X, y = _unwrap(X, names.X), _unwrap(y, names.y)
+    check_container(X, names.X)
     holds_labels = passes_through(X) and not is_mapping(X)
     if X is None or (y is None and not holds_labels):
         missing, given = (names.y, names.X) if y is None else (names.X, names.y)

@@ -1,6 +1,7 @@
 """What makes a net one of scikit-learn's classifiers: prediction, data types, its display."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn import config_context
@@ -56,6 +57,14 @@ def test_score_is_accuracy(net):
     sample_weight = np.arange(48)
     expected = accuracy_score(y, net.predict(X), sample_weight=sample_weight)
     assert net.score(X, y, sample_weight=sample_weight) == expected
+
+
+@pytest.mark.parametrize("container", [np.asarray, list, pd.DataFrame])
+def test_score_of_one_hot_labels(container):
+    """What `fit` takes for labels, it takes too."""
+    one_hot, data = np.eye(3, dtype=int), blobs()
+    net = quick().fit(data.X, container(one_hot[data.y]), data.X_meta, data.y_meta)
+    assert net.score(data.X, container(one_hot[data.y])) == net.score(data.X, data.y)
 
 
 def test_one_row(net):

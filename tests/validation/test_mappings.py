@@ -9,6 +9,7 @@ import torch
 from scipy.sparse import csr_array
 from skorch.helper import SliceDataset
 
+from classifier_cases import blobs, quick
 from skgdw._validation import check_form, check_numbers, open_mapping
 
 
@@ -138,3 +139,28 @@ def test_a_mapping_has_no_columns_to_count():
     net.n_features_in_ = 4
     check_form(net, MAPPING, reset=True)
     assert net.n_features_in_ is None
+
+
+class Table:
+    """Hands out rows as a Dataset does, and is none."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, index):
+        return self.rows[index]
+
+
+@pytest.mark.parametrize("row", [{"a": 1.0}, (np.zeros(2), 1)], ids=["dict", "tuple"])
+def test_what_hands_out_rows_but_is_no_dataset(row):
+    words = rf"got Table, which hands out rows of {type(row).__name__} but is no torch.utils.data"
+    with pytest.raises(TypeError, match="`X` must be an array.*" + words):
+        quick().fit(Table([row] * 4), [0, 1, 0, 1])
+    data = blobs()
+    with pytest.raises(TypeError, match="`X_meta` must be an array.*" + words):
+        quick().fit(*data[:2], Table([row] * 4), [0, 1, 0, 1])
+    with pytest.raises(TypeError, match="`X` must be an array.*" + words):
+        quick().fit(*data).predict(Table([row] * 4))
