@@ -34,7 +34,7 @@ def make_optimizer(
 
     Raises
     ------
-    TypeError
+    TypeError, ValueError
         If the optimizer does not take them.
     ValueError
         If it runs its steps itself, or has no such group.
@@ -43,11 +43,12 @@ def make_optimizer(
     kwargs = {k: v for k, v in kwargs.items() if k not in of_groups}
     try:
         optimizer = factory(*args, **kwargs)
-    except TypeError as error:  # what torch says of wrong types tells no names
-        what = getattr(factory, "__name__", name)
-        raise TypeError(
-            f"`{name}__...` must be of the types that {what} takes; got {kwargs}: {error}. "
-            "Correct the one of another type."
+    except (TypeError, ValueError) as error:  # what torch says tells no names of ours
+        what, kind = getattr(factory, "__name__", name), type(error)
+        rule = "of the types" if kind is TypeError else "values"
+        raise kind(
+            f"`{name}__...` must be {rule} that {what} takes; got {kwargs}: {error}. Correct "
+            "the one that is not."
         ) from error
     check_optimizer(optimizer)
     groups = {str(index): group for index, group in enumerate(optimizer.param_groups)}

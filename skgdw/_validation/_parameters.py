@@ -72,6 +72,8 @@ RULES = (
     Rule("lookahead_lr", "a number > 0, or None", _or(type(None), _number(Real, above=0))),
     Rule("balance_meta", "True or False", _is_flag),
     Rule("keep_best", "True or False", _is_flag),
+    Rule("warm_start", "True or False", _is_flag),
+    Rule("verbose", "an integer, True or False", _or(bool, _number(Integral))),
     Rule("fine_tune", "True or False", _is_flag),
     Rule("meta_weight", "a number >= 0, or None", _or(type(None), _number(Real, least=0))),
     Rule("min_gradient_share", "a number in [0, 1], or None", _or(type(None), _is_share)),

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.optim import LBFGS, SGD, Adam, SparseAdam
 
+from classifier_cases import blobs, quick
 from skgdw._net._optimizers import make_optimizer
 
 
@@ -54,7 +55,7 @@ def test_a_setting_that_the_optimizer_does_not_take_is_named():
         made(lr=0.1, betas=(0.1, 0.2))
     assert "{'lr': 0.1, 'betas': (0.1, 0.2)}" in str(e.value)
     assert isinstance(e.value.__cause__, TypeError)
-    with pytest.raises(TypeError, match=r"types that SGD takes.*Correct the one of another type"):
+    with pytest.raises(TypeError, match=r"types that SGD takes.*Correct the one that is not"):
         made(lr="fast")
 
 
@@ -79,3 +80,10 @@ def test_what_is_given_stays_as_it_was():
     options = {"lr": 0.1, "param_groups__0__lr": 0.5}
     make_optimizer("optimizer", torch.optim.SGD, (parameters(),), options)
     assert options == {"lr": 0.1, "param_groups__0__lr": 0.5}
+
+
+@pytest.mark.parametrize("name", ["optimizer", "weight_net_optimizer"])
+def test_a_value_that_the_optimizer_does_not_take_is_named(name):
+    words = rf"`{name}__...` must be values that (SGD|Adam) takes; got .*Invalid weight_decay"
+    with pytest.raises(ValueError, match=words):
+        quick(**{f"{name}__weight_decay": -1.0}).fit(*blobs())

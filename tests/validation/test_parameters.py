@@ -45,6 +45,8 @@ BAD_PARAMETERS = {
         "`lookahead_lr` must be a number > 0, or None; got ",
     ),
     "max_epochs": ([-1, 2.5, None], "`max_epochs` must be an integer >= 0; got "),
+    "warm_start": (["x", 1, None], "`warm_start` must be True or False; got "),
+    "verbose": (["a", 0.5, None], "`verbose` must be an integer, True or False; got "),
 }
 
 
