@@ -14,6 +14,7 @@ from torch.nn import functional as F
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = (
     "baselines",
+    "accuracy_networks",
     "accuracy_cells",
     "accuracy_methods",
     "bench_accuracy",
