@@ -10,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from skorch.callbacks import EpochTimer, LRScheduler, PassthroughScoring, ProgressBar
 from skorch.callbacks.scoring import EpochScoring
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import CrossEntropyLoss
 from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import CosineAnnealingLR
@@ -20,6 +20,7 @@ from skgdw._net._auto_module import make_auto_module, shape_of_rows
 from skgdw._net._class_prior import class_shares
 from skgdw._net._class_weight import as_criterion_weight, criterion_weight
 from skgdw._net._kept import check_kept, kept_params
+from skgdw._net._modules import make_module
 from skgdw._net._optimizers import make_optimizer
 from skgdw._net._sklearn_net import SklearnNet
 from skgdw._training._progress import FitLog, Progress
@@ -128,11 +129,12 @@ class BuiltNet(SklearnNet):
                     self._row_shape = shape_of_rows(data.train.X)
                 check_auto_module(self.module, is_fitting=bool(self._row_shape))
                 n_classes = len(self.classes_inferred_)
-                self.module_ = make_auto_module(self._row_shape, n_classes, **kwargs)
+                ours = make_auto_module(self._row_shape, n_classes, **kwargs)
                 if data is not None:
-                    self.module_.fit_scaling(data.train.X)
+                    ours.fit_scaling(data.train.X)
+                self.module_: nn.Module = ours
             else:
-                module = self.initialized_instance(self.module, kwargs)
+                module = make_module("module", self.module, kwargs, self.initialized_instance)
                 # A copy: the caller's instance is not trained, and a refit starts afresh.
                 self.module_ = copied(module) if module is self.module else module
             self._initialize_weight_net()
@@ -141,7 +143,8 @@ class BuiltNet(SklearnNet):
 
     def _initialize_weight_net(self) -> None:
         kwargs = self.get_params_for("weight_net")
-        weight_net = copy.deepcopy(self.initialized_instance(self.weight_net, kwargs))
+        build = self.initialized_instance
+        weight_net = copy.deepcopy(make_module("weight_net", self.weight_net, kwargs, build))
         self.weight_net_ = weight_net.to(self._weighting_dtype())
 
     def _weighting_dtype(self) -> torch.dtype:
@@ -222,9 +225,11 @@ class BuiltNet(SklearnNet):
         is_class = isinstance(self.criterion, type)
         if is_class and issubclass(self.criterion, CrossEntropyLoss) and "weight" in params:
             params["weight"] = self._as_weight(params["weight"])
-        criterion = self.initialized_instance(self.criterion, params)
+        build = self.initialized_instance
+        criterion = make_module("criterion", self.criterion, params, build)
         check_reduction(criterion)
-        criterion = copy.deepcopy(criterion) if criterion is self.criterion else criterion
+        # A copy of what others may hold: an instance, or what a function returns again and again.
+        criterion = criterion if is_class else copy.deepcopy(criterion)
         if isinstance(criterion, CrossEntropyLoss):
             criterion.weight = self._as_weight(criterion.weight)
         self.criterion_ = criterion

@@ -80,24 +80,25 @@ def as_criterion_weight(
     Raises
     ------
     ValueError
-        If there are not as many as classes, or they are no numbers >= 0.
+        If there are not as many as classes, or they are no numbers > 0.
     """
     try:
         found = torch.as_tensor(weight, dtype=dtype)
     except (TypeError, ValueError, RuntimeError):
         found = torch.empty(0, dtype=dtype)
     is_fit = found.ndim == 1 and len(found) == (n_classes or len(found)) and len(found) > 0
-    if not is_fit or not bool((found.isfinite() & (found >= 0)).all()):
+    if not is_fit or not bool((found.isfinite() & (found > 0)).all()):
         raise ValueError(
-            f"`criterion__weight` must hold a finite number >= 0 for each of the "
+            f"`criterion__weight` must hold a finite number > 0 for each of the "
             f"{n_classes or ''} classes, in their order; got {weight!r}. Pass as many, or "
-            "class_weight=..., which takes them by label."
+            "class_weight=..., which takes them by label. Give rows that are not to count a "
+            "`sample_weight` of 0."
         )
     return found
 
 
 def _is_weight(value: object) -> bool:
-    # Not zero: the mean loss of a batch that holds no other class would be 0 / 0.
+    # Not zero, here as above: the mean loss of a batch that holds no other class would be 0 / 0.
     return isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) < math.inf
 
 

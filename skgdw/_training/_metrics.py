@@ -91,12 +91,21 @@ def settle(history: History, loss: str, *, is_weighted: bool) -> None:
             batch[name] = value
         if name != loss:
             history.record(name, sum(values) / len(values) if values else math.nan)
-        elif not all(math.isfinite(value) for value in values):
+        elif _has_diverged(values) and not _has_diverged(_earlier(history, name)):  # once
             warn(
                 f"`{name}` should stay finite; it became infinite or NaN in epoch {len(history)}. "
                 "Lower `lr`, or clip gradients with skorch's GradientNormClipping callback.",
                 NonFiniteLossWarning,
             )
+
+
+def _has_diverged(losses: list[float]) -> bool:
+    return not all(math.isfinite(loss) for loss in losses)
+
+
+def _earlier(history: History, name: str) -> list[float]:
+    """Return the figure of the epoch before, an empty list where there is none."""
+    return [epoch[name] for epoch in history[-2:-1] if name in epoch]
 
 
 def make_plain(history: History) -> None:

@@ -41,6 +41,8 @@ class Resume(Callback):
     ValueError
         In ``fit``, if the directory holds the state of a fit with other parameters or other data;
         in ``partial_fit``, which has no end to go on to.
+    TypeError, FileExistsError, NotADirectoryError
+        In ``fit``, if `dirname` is no path, or a file is in its place.
 
     Notes
     -----
@@ -77,7 +79,14 @@ class Resume(Callback):
 
     def initialize(self) -> Self:
         """Make the directory."""
-        Path(self.dirname).mkdir(parents=True, exist_ok=True)
+        try:
+            Path(self.dirname).mkdir(parents=True, exist_ok=True)
+        except (TypeError, FileExistsError, NotADirectoryError) as error:
+            raise type(error)(
+                "`dirname` must be the path of a directory, or of one that can be made; got "
+                f"{self.dirname!r}{'' if isinstance(error, TypeError) else ', where a file is'}. "
+                "Pass another."
+            ) from error
         return self
 
     @property

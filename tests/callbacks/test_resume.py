@@ -427,7 +427,7 @@ def test_no_code_of_a_file_is_run(tmp_path):
         folder = tmp_path / name
         folder.mkdir()
         with (folder / "resume.pt").open("wb") as file:
-            write({"layout": 1, "other": Tells()}, file)
+            write({"layout": 2, "other": Tells()}, file)
         with pytest.raises(ValueError, match=r"cannot be read.*Delete the file to start afresh"):
             small(folder).fit(*DATA)
     assert Tells.told == []
@@ -436,8 +436,8 @@ def test_no_code_of_a_file_is_run(tmp_path):
 def test_another_layout_is_refused(tmp_path):
     small(tmp_path).fit(*DATA)
     path = tmp_path / "resume.pt"
-    torch.save({**read(path), "layout": 2}, path)
-    with pytest.raises(ValueError, match=r"state of layout 1; got .* of layout 2.*another version"):
+    torch.save({**read(path), "layout": 1}, path)
+    with pytest.raises(ValueError, match=r"state of layout 2; got .* of layout 1.*another version"):
         small(tmp_path).fit(*DATA)
 
 
@@ -519,3 +519,13 @@ def test_rows_of_a_dataset(tmp_path):
     assert differences(outcome(fit(make(tmp_path / "cut"))), expected) == []
     with pytest.raises(ValueError, match=r"the training rows was 60 rows .* is 59 rows"):
         make(tmp_path / "cut").fit(Rows(X[:59], y[:59]))
+
+
+@pytest.mark.parametrize("name", ["file", "file/below"])
+def test_a_file_where_the_directory_should_be(tmp_path, name):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OSError, match=r"`dirname` must be the path of a directory.*file.*where a"):
+        small(tmp_path / name).fit(*DATA)
+    with pytest.raises(TypeError, match=r"`dirname` must be the path .*; got None. Pass another."):
+        quick(callbacks=[("resume", Resume(None))]).fit(*DATA)
+    assert (tmp_path / "file").read_text() == "mine"

@@ -125,6 +125,7 @@ def test_weights_of_the_criterion_come_in_any_container(weight):
         (torch.ones(2), r"tensor\(\[1., 1.\]\)"),
         ([1, 2, 3, 4], r"\[1, 2, 3, 4\]"),
         ([1, -1, 1], r"\[1, -1, 1\]"),
+        ([1, 0, 1], r"\[1, 0, 1\]. Pass .* Give rows that are not to count a `sample_weight` of 0"),
         ([1, np.nan, 1], "nan"),
         ("balanced", "'balanced'"),
         (np.ones((3, 1)), "array"),
@@ -132,6 +133,6 @@ def test_weights_of_the_criterion_come_in_any_container(weight):
     ],
 )
 def test_weights_of_the_criterion_that_are_none(weight, found):
-    words = rf"`criterion__weight` must hold a finite number >= 0 for each of the 3.*got .*{found}"
+    words = rf"`criterion__weight` must hold a finite number > 0 for each of the 3.*got .*{found}"
     with pytest.raises(ValueError, match=words):
         quick(criterion__weight=weight).fit(*DATA)

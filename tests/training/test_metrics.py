@@ -111,3 +111,14 @@ def test_recorded_tensors_and_numpy_numbers_become_pythons():
     kinds = [type(history[-1, name]) for name in given]
     assert kinds == [float, float, int, bool, str, np.ndarray]
     assert history[-1, "tensor"] == 0.5
+
+
+def test_a_loss_that_stays_lost_is_told_once():
+    history = epoch(train_loss=[math.nan])
+    with pytest.warns(NonFiniteLossWarning):
+        settle(history, "train_loss", is_weighted=False)
+    history.record("train_loss", math.nan)  # as skorch does at the end of an epoch
+    history.new_epoch()
+    history.new_batch()
+    history.record_batch("train_loss", torch.tensor(math.nan))
+    settle(history, "train_loss", is_weighted=False)
