@@ -196,7 +196,31 @@ def bar_check(scores, ours):
     return found
 
 
-def write_rst(path, scores, errors, ours, judge):
+def noise_section(rows, ours, judge):
+    """Return how far the shares of wrong labels that were found are from what they are."""
+    found = defaultdict(list)
+    for row in rows:
+        if row["judge"] == judge and label_of(row) == ours and "noise_rate" in row:
+            found[row["cell"]].append((row["wrong_labels"], row["noise_rate"]))
+    if not found:
+        return ""
+    lines = []
+    for cell in CELLS:
+        if cell in found:
+            wrong, rate = 100 * np.array(found[cell]).T
+            off = rate - wrong
+            entries = f"{wrong.mean():.1f}", f"{rate.mean():.1f}", f"{np.sqrt(np.mean(off**2)):.1f}"
+            lines.append([cell, *entries, str(len(off))])
+    title = "Wrong labels found"
+    header = ["cell", "wrong", "found", "off by", "seeds"]
+    return (
+        f"{title}\n{'-' * len(title)}\n\nShare of wrong labels among the training rows in %, as it "
+        "is and by ``noise_rate_``, means over seeds, and the root mean square difference of the "
+        "two.\n\n" + list_table(header, lines, [28, 12, 12, 12, 8])
+    )
+
+
+def write_rst(path, scores, errors, noise, ours, judge):
     """Write the page of tables."""
     title = f"Accuracy, judged on {judge} rows"
     text = (
@@ -220,6 +244,7 @@ def write_rst(path, scores, errors, ours, judge):
         text += list_table(header, lines, [28, 28, 18, 8, 10])
         counts = [f"{sum(v == kind for *_, v in checks)} {kind}" for kind in (HELD, MISSED, OPEN)]
         text += f"Of {len(checks)} cells: {', '.join(counts)}.\n\n"
+    text += noise
     failed = [(c, label, e) for c in errors for label in errors[c] for e in errors[c][label]]
     if failed:
         text += "Failed runs\n-----------\n\n"
@@ -287,7 +312,8 @@ def main(argv=None):
     scores, errors = collect(rows.values(), args.judge)
     args.folder.mkdir(parents=True, exist_ok=True)
     page = args.folder / "accuracy.rst"
-    checks = write_rst(page, scores, errors, args.ours, args.judge)
+    noise = noise_section(rows.values(), args.ours, args.judge)
+    checks = write_rst(page, scores, errors, noise, args.ours, args.judge)
     for cell, best, difference, found in checks:
         print(f"{cell:28} {difference!s:16} to {best}: {found}")
     if checks:

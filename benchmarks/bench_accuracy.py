@@ -100,7 +100,17 @@ def measure(run, folder, n_rows, checkpoint=None):
         "seconds": round(seconds, 1),
         "n_train": len(rows.y),
         "n_meta": len(rows.y_meta),
+        **noise_figures(fitted, rows),
     }
+
+
+def noise_figures(fitted, rows):
+    """Return the share of wrong labels that was found, and what it is; of methods that tell."""
+    found = getattr(fitted, "noise_rate_", None)
+    if found is None:
+        return {}
+    wrong = float(np.mean(rows.y != rows.y_true))
+    return {"noise_rate": round(float(found), 5), "wrong_labels": round(wrong, 5)}
 
 
 def attempt(run, folder, n_rows, checkpoint=None):

@@ -79,6 +79,8 @@ CASES = {
             "optimizer": Adam,
             "lr": 0.01,
             "meta_every": 3,
+            "weighting": "class_pair",
+            "weighting__warm_up": 0.5,
             "batch_size": 7,
             "max_epochs": 6,
             "keep_best": True,
@@ -121,7 +123,8 @@ def outcome(net: GDWClassifier) -> dict[str, torch.Tensor]:
     }
     for part, module in parts.items():
         for key, value in module.state_dict().items():
-            found[f"{part} {key}"] = value
+            told = isinstance(value, dict)  # besides tensors
+            found[f"{part} {key}"] = torch.tensor([*value.values()]) if told else value
         for key, parameter in module.named_parameters():
             found[f"{part} {key} learns"] = torch.tensor(parameter.requires_grad)
     for part, optimizer in (("optimizer", net.optimizer_), ("second", net.weight_net_optimizer_)):

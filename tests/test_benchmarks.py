@@ -220,6 +220,7 @@ def test_a_stopped_series_goes_on(series, capsys):
         assert row["params"] == {"max_epochs": 1, "rows": 200}
         assert 0 <= row["balanced"] <= 100
         assert 0 < row["log_loss"] < 17
+        assert "noise_rate" not in row  # which these methods do not tell
     with series.out.open("a") as file:
         file.write('{"cell": "digits/pa')  # killed as it wrote
     code, again = series(*options[:-1], "0", "1")
@@ -227,6 +228,13 @@ def test_a_stopped_series_goes_on(series, capsys):
     assert [row["seed"] for row in again] == [0, 0, 1, 1]
     assert "2/2 digits/pair40, gold loss correction, seed 1" in capsys.readouterr().out
     assert series(*options[:-1], "0", "1")[1] == again
+
+
+@EXPECTED
+def test_noise_that_was_found_is_told_beside_what_it_is(series):
+    _, (row,) = series("--methods", "class pairs", "--seeds", "0", "--rows", "300")
+    assert 0 <= row["noise_rate"] <= 1
+    assert row["wrong_labels"] == pytest.approx(0.4, abs=0.05)
 
 
 def test_same_seed_same_figures_and_settings_are_runs_of_their_own(series):
@@ -388,6 +396,8 @@ def test_tables_show_losses_and_failures_and_bounds_do_not_compete(scripts, tmp_
         for method, pair in values.items()
         for seed, value in enumerate(pair)
     ]
+    for row, rate in zip(rows[2:4], (0.31, 0.43), strict=True):
+        row.update(noise_rate=rate, wrong_labels=0.4)
     rows.append(line("digits/pair40", "class pairs", 0, 97, tag="other"))
     rows.append(line("digits/pair40", "plain", 0, 99.9, judge="held-out"))
     rows.append(error_line("digits/pair40", "instance", 0, "ValueError: `a` is wrong"))
@@ -402,6 +412,7 @@ def test_tables_show_losses_and_failures_and_bounds_do_not_compete(scripts, tmp_
     assert "   * - instance\n     - (1 failed)\n" in page
     assert "``seed 0: ValueError: 'a' is wrong``" in page
     assert "Of 1 cells: 0 held, 1 missed, 0 open." in page
+    assert "   * - digits/pair40\n     - 40.0\n     - 37.0\n     - 6.7\n     - 2\n" in page
     assert "-4.50 ± 0.50" in capsys.readouterr().out
     assert (tmp_path / "accuracy.png").read_bytes().startswith(b"\x89PNG")
 

@@ -21,13 +21,7 @@ HOST_SYNC_METHODS = {"item", "cpu", "numpy", "tolist"}
 # `skgdw/_training/`. Every arrow of the tree stands here, and nothing that is no arrow.
 MAY_IMPORT = {
     "": {"_classifier", "_version"},
-    "_classifier": {
-        "_intake",
-        "_rows",
-        "_weighted_net",
-        "modules",
-        "weighting",
-    },
+    "_classifier": {"_intake", "_rows", "_weighted_net", "modules", "weighting"},
     "_weighted_net": {
         "_built_net",
         "_feed",
@@ -78,6 +72,7 @@ MAY_IMPORT = {
         "_training._random",
         "_training._state",
         "_training._survey",
+        "_training._warm_up",
         "_training.speed",
         "_training.step",
         "_training.trial",
@@ -97,6 +92,13 @@ MAY_IMPORT = {
         "_feed",
         "_intake",
         "_training._plan",
+        "_training._survey",
+        "_training.step",
+    },
+    "_training._warm_up": {
+        "_feed",
+        "_training._parts",
+        "_training._random",
         "_training._survey",
         "_training.step",
     },
@@ -162,7 +164,7 @@ LAYERS = (
 LAYERS_OF_TRAINING = (
     {"_checkpoint"},
     {"_session"},
-    {"_assembly", "_fine_tune"},
+    {"_assembly", "_fine_tune", "_warm_up"},
     {"speed", "trial", "_survey", "_parts"},
     {"step", "_state", "_progress"},
     {

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from skgdw._training._session import Session
 from skgdw._training._state import SessionState
 
-LAYOUT = 1
+LAYOUT = 2
 
 
 class Saved(TypedDict):

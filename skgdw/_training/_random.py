@@ -65,9 +65,12 @@ class RandomStream:
                 self._write(outer)
 
     @contextmanager
-    def undone(self) -> Iterator[None]:
-        """Draw from the stream inside the block, and go on afterwards as if nothing was drawn."""
-        with self.active(), self.replay(self._state):
+    def undone(self, start: list[Tensor] | None = None) -> Iterator[None]:
+        """Draw from the stream inside the block, and go on afterwards as if nothing was drawn.
+
+        What is drawn are the numbers that come next, or those that came after a `state_dict`.
+        """
+        with self.active(), self.replay(self._state if start is None else start):
             yield
 
     def rng_state(self) -> list[Tensor]:
@@ -88,11 +91,15 @@ class RandomStream:
 class NullStream:
     """Stands in for a `RandomStream` where nothing is drawn, and touches no state."""
 
+    def state_dict(self) -> list[Tensor]:
+        """Return an empty state."""
+        return []
+
     def active(self) -> AbstractContextManager[None]:
         """Do nothing."""
         return nullcontext()
 
-    def undone(self) -> AbstractContextManager[None]:
+    def undone(self, start: list[Tensor] | None = None) -> AbstractContextManager[None]:
         """Do nothing."""
         return nullcontext()
 

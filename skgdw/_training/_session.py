@@ -28,6 +28,7 @@ from skgdw._training._precision import PRECISIONS, Precision
 from skgdw._training._random import RandomStream
 from skgdw._training._state import SessionState, freeze_in, frozen_in
 from skgdw._training._survey import Survey
+from skgdw._training._warm_up import WarmUp, begin_warm_up
 from skgdw._training.speed._graph import Update
 from skgdw._training.speed._switch import speed_in_use
 from skgdw._training.step._meta_step import MetaStep
@@ -93,9 +94,9 @@ class Session:
         self.weighted_step: MetaStep | None = None
         self.meta_rounds: Rounds | None = None
         self.epochs: Epochs | None = None
-        self.was_stopped = False
+        self.was_stopped, self.n_epochs = False, 0
         self._update: Update = self._plain_update
-        self._warm_up_left = self.n_epochs = 0
+        self._warm_up: WarmUp | None = None
         self._saved: SessionState | None = None
         self._rates: list[dict[str, float]] = []
 
@@ -191,13 +192,16 @@ class Session:
     def begin(self, loader: Iterable[Any]) -> Epochs:
         """Take the loader of the stage's epochs; how long the warm-up is hangs on its length."""
         self.epochs, stage = Epochs(loader, (self.feed.meta_seed, TRAIN)), self.stage
-        share = self.parts.weighting.warm_up
-        if stage is not None and stage.is_weighted and share and not self.parts.weighting.is_warm:
-            if not self._warm_up_left:
-                self._warm_up_left = warm_up_steps(share, loader, stage.epochs)
-            if self._warm_up_left:
+        weighting, step = self.parts.weighting, self.weighted_step
+        if stage is not None and stage.is_weighted and weighting.warm_up and not weighting.is_warm:
+            n_steps = warm_up_steps(weighting.warm_up, loader, stage.epochs)
+            if n_steps and step is not None:
+                n_rows = len(self.rows.train.rows)
+                self._warm_up = begin_warm_up(self.parts, self.stateless, step, n_steps, n_rows)
                 self._weighted, self._update = self._update, self._warming_update
         if self._saved is not None:
+            if self._warm_up is not None and self._saved["warm_up"] is not None:
+                self._warm_up.load_state_dict(self._saved["warm_up"])
             self.epochs.load_state_dict(self._saved["train"])
             self._saved = None
         return self.epochs
@@ -243,7 +247,7 @@ class Session:
             meta_gradient=self.meta_gradient,
             is_recorded=step is not None and step.look_ahead.is_recorded,
             is_warm=self.parts.weighting.is_warm,
-            warm_up_left=self._warm_up_left,
+            warm_up=None if self._warm_up is None else self._warm_up.state_dict(),
             ledger=self.ledger.state_dict(),
             best=None if self.best is None else self.best.state_dict(),
         )
@@ -259,7 +263,6 @@ class Session:
             group.update({k: v for k, v in before.items() if k in ("lr", "initial_lr")})
         self.n_epochs, self._rates = saved["n_epochs"], saved["rates"]
         self.parts.weighting.is_warm = saved["is_warm"]
-        self._warm_up_left = saved["warm_up_left"]
         if self.meta_rounds is not None and saved["meta"] is not None:
             self.meta_rounds.load_state_dict(saved["meta"])
         self.meta_gradient = saved["meta_gradient"]
@@ -313,14 +316,15 @@ class Session:
     def _warming_update(
         self, X: Inputs, y: Tensor, rows: Tensor | None, batch: Sequence[object]
     ) -> StepResult:
-        assert self.weighted_step is not None  # made where a warm-up is
+        warm_up = self._warm_up
+        assert warm_up is not None  # made where this update is chosen
         forget_gradients(self.parts.optimizer)
-        result = self._finish(self.weighted_step.warm_up(X, y, rows), batch)
-        self._warm_up_left -= 1
-        if not self._warm_up_left:
+        result = self._finish(warm_up(X, y, rows), batch)
+        warm_up.n_left -= 1
+        if not warm_up.n_left:
             self.parts.weighting.is_warm = True
-            self.parts.weighting.on_warm_up_end(self.survey)
-            self._update = self._weighted
+            self.parts.weighting.on_warm_up_end(warm_up.survey(self.survey))
+            self._update, self._warm_up = self._weighted, None
         return result
 
     def _finish(self, result: StepResult, batch: Sequence[object]) -> StepResult:
@@ -336,7 +340,7 @@ class Session:
         stage = self.stage
         if stage is None:
             return
-        if stage.is_weighted and not self._warm_up_left:
+        if stage.is_weighted and self._warm_up is None:
             self.parts.weighting.on_epoch_end(self.survey)
         score = math.nan
         if self.best is not None and stage.judged_on is not None:

@@ -28,7 +28,7 @@ class SessionState(TypedDict):
     meta_gradient: str | None
     is_recorded: bool
     is_warm: bool
-    warm_up_left: int
+    warm_up: dict[str, Any] | None
     ledger: dict[str, Tensor]
     best: BestState | None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -47,11 +47,18 @@ class Survey:
         self.stateless, self._feed, self._stream = stateless, feed, stream
         self._train, self._meta, self._row_loss = train, meta, row_loss
         self._weights = SampleWeights() if weights is None else weights
+        self.copies: Sequence[Survey] = ()
 
     def with_module(self, module: nn.Module) -> Survey:
         """Return the survey of another module."""
         other = copy.copy(self)
         other.stateless = Stateless(module, self.stateless.precision)
+        return other
+
+    def beside(self, copies: Sequence[Survey]) -> Survey:
+        """Return the survey with those of copies beside it, one for each further fold."""
+        other = copy.copy(self)
+        other.copies = copies
         return other
 
     def training_rows(self) -> Iterator[Evidence]:

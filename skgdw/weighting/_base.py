@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 from numpy.typing import NDArray
@@ -33,6 +33,10 @@ class Pull(NamedTuple):
 
 class Survey(Protocol):
     """Passes over whole sets of rows, in evaluation mode and without a graph."""
+
+    @property
+    def copies(self) -> Sequence[Survey]:
+        """At the end of the warm-up, surveys of the copies, that of fold 1 first."""
 
     def training_rows(self) -> Iterator[Evidence]:
         """Yield the training rows, batch by batch."""
@@ -189,8 +193,32 @@ class Weighting(nn.Module):
         weight = zero_mean(weight.expand_as(logit_grad), logit_grad, evidence.y)
         return Pull(weight, weight * logit_grad)
 
-    def warm_up_pull(self, evidence: Evidence) -> Tensor:
+    def n_folds(self, n_rows: int) -> int:
+        """Return how many networks go through the warm-up, each with rows of its own held out.
+
+        With more than one, copies of the network go along, which `warm_up_pull` is asked for with
+        their number, and which `on_warm_up_end` finds beside the survey: cross-fitting.
+
+        Parameters
+        ----------
+        n_rows : int
+            Training rows.
+
+        Returns
+        -------
+        int
+            By default 1: none but the network itself.
+        """
+        return 1
+
+    def warm_up_pull(self, evidence: Evidence, fold: int = 0) -> Tensor:
         """Return what is sent back for a batch of the warm-up, called without gradients.
+
+        Parameters
+        ----------
+        evidence : Evidence
+        fold : int, default=0
+            Of the network that is asked for; 0 is that which stays.
 
         Returns
         -------

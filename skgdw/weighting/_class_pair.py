@@ -13,7 +13,6 @@ from skgdw.functional import (
     LabelPosterior,
     TransitionEstimate,
     belief_of,
-    deconvolve_transition,
     label_posterior,
     logit_gradient,
     pool_transition,
@@ -22,8 +21,8 @@ from skgdw.functional import (
 )
 from skgdw.weighting._base import Pull, Survey, Weighting
 from skgdw.weighting._evidence import Evidence
-from skgdw.weighting._mean_predictions import counted_rows, drawn_rows, mean_predictions, weight_of
-from skgdw.weighting._right_share import all_seem_right
+from skgdw.weighting._first_transition import first_transition, folds_that_tell
+from skgdw.weighting._mean_predictions import counted_rows, drawn_rows, weight_of
 from skgdw.weighting._step_defaults import StepDefaults, defaults_of_trainers
 
 # Rate of the beliefs over `meta_lr`: Adam at 0.005 where that is 0.1.
@@ -68,7 +67,8 @@ class ClassPairWeighting(Weighting):
         Share of the steps that learn the given labels, in [0, 1). Without any the beliefs start
         from right labels.
     hold_out : float, default=0.25
-        Share of the rows that the warm-up leaves aside, in [0, 1), to measure the noise on.
+        Share of the rows that the warm-up leaves aside, in [0, 1), to measure the noise on. Where
+        these are fewer than a thousand, copies of the network leave others aside.
     blend : float, default=0.3
         Share of the recount in the beliefs after an M-step, in [0, 1].
     gate_start : float, default=0.95
@@ -255,8 +255,12 @@ class ClassPairWeighting(Weighting):
 
     # The warm-up.
 
+    def n_folds(self, n_rows: int) -> int:
+        """Return as many folds as hold all rows, at most four, where one holds few."""
+        return folds_that_tell(n_rows, self.hold_out)
+
     @torch.no_grad()
-    def warm_up_pull(self, evidence: Evidence) -> Tensor:
+    def warm_up_pull(self, evidence: Evidence, fold: int = 0) -> Tensor:
         """Return the gradient towards the given labels, none of rows that are held out.
 
         The logits learn what is left when the frequencies of the given labels are known, so that
@@ -268,30 +272,21 @@ class ClassPairWeighting(Weighting):
             What plain training sends back, but for that; its mean is over the rows that train.
         """
         y = evidence.y
-        self.given_counts.index_add_(0, y, weight_of(evidence).to(self.given_counts))
+        if not fold:
+            self.given_counts.index_add_(0, y, weight_of(evidence).to(self.given_counts))
         log_share = (self.given_counts + 1).log().to(evidence.logits)
         grad = _scaled(logit_gradient(evidence.logits + log_share, y, cap=1.0), evidence)
         if not self.hold_out or evidence.rows is None:
             return grad
-        trains = (~drawn_rows(evidence.rows, self.hold_out)).to(grad)
+        trains = (~drawn_rows(evidence.rows, self.hold_out, fold)).to(grad)
         return grad * (trains / trains.mean().clamp(min=1 / len(y))).unsqueeze(1)
 
     @torch.no_grad()
     def on_warm_up_end(self, survey: Survey) -> None:
         """Take the first beliefs from mean predictions; right labels where none is told wrong."""
-        meta = mean_predictions(survey.meta_rows(), self.belief)
-        given = mean_predictions(survey.training_rows(), self.belief, share=self.hold_out)
-        n_rows = float(given.counts.sum())
-        first = deconvolve_transition(meta.by_label, given.by_label, given.counts)
-        found = pool_transition(first, n_rows)
-        right_share = (found.prior * found.matrix.diagonal()).sum()
-        if all_seem_right(right_share, given, meta):
-            # What the estimate has of wrong labels is noise.
-            right = torch.eye(len(first.matrix)).to(first.matrix)
-            found = TransitionEstimate(right, given.counts / n_rows)
-            right_share.fill_(1)
-        self.right_share.copy_(right_share)
-        self._believe(found)
+        found = first_transition(survey, self.belief, self.hold_out)
+        self.right_share.copy_(found.right_share)
+        self._believe(found.estimate)
 
     # How beliefs change from epoch to epoch.
 

@@ -53,6 +53,8 @@ def asked(weighting, evidence):
 class Surveyed:
     """Passes over rows that are given."""
 
+    copies = ()
+
     def __init__(self, training, meta):
         self.training, self.meta = training, meta
 

@@ -5,7 +5,7 @@ import torch
 
 from properties import assert_close
 from skgdw.weighting import Evidence
-from skgdw.weighting._mean_predictions import drawn_rows, mean_predictions
+from skgdw.weighting._mean_predictions import drawn_rows, mean_predictions, pool_predictions
 
 
 @pytest.mark.parametrize("share", [0.1, 0.25, 0.5])
@@ -20,6 +20,13 @@ def test_a_share_of_the_rows_is_drawn_evenly_and_always_the_same(share):
         assert (every - share).abs().max() < 0.05
     assert not drawn_rows(rows, 0.0).any()
     assert drawn_rows(rows, 1.0).all()
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.5])
+def test_folds_have_all_rows_among_them_and_none_twice(share):
+    rows = torch.arange(10_000)
+    times = sum(drawn_rows(rows, share, fold).int() for fold in range(round(1 / share)))
+    assert (times == 1).all()
 
 
 def drawn_batches():
@@ -58,3 +65,32 @@ def test_rows_without_numbers_all_enter():
     logits, y, _, batches = drawn_batches()
     found = mean_predictions(iter([Evidence(logits, y)]), torch.zeros(4, 4), share=0.4)
     assert_close(found[0], mean_predictions(iter(batches), torch.zeros(4, 4))[0], 1e-12)
+
+
+def test_networks_of_rows_of_their_own_are_pooled_as_one():
+    *_, batches = drawn_batches()
+    like = torch.zeros(4, 4)
+    parts = [mean_predictions(iter(batches), like, share=0.25, fold=fold) for fold in range(4)]
+    found, whole = (
+        pool_predictions(parts, of_same_rows=False),
+        mean_predictions(iter(batches), like),
+    )
+    assert_close(found.by_label, whole.by_label, 1e-12)
+    assert_close(found.entered, whole.entered, 1e-12)
+    assert_close(found.counts, whole.counts, 1e-12)
+    assert_close(found.given_mean, whole.given_mean, 1e-12)
+    # Of independent means; that of the whole knows the spread between the parts besides.
+    shares = [part.entered.sum() / 60 for part in parts]
+    expected = sum(w**2 * part.given_variance for w, part in zip(shares, parts, strict=True))
+    assert_close(found.given_variance, expected, 1e-12)
+
+
+def test_of_the_same_rows_networks_are_averaged_and_tell_no_more():
+    logits, y, _, _ = drawn_batches()
+    like = torch.zeros(4, 4)
+    one, other = (mean_predictions(iter([Evidence(z, y)]), like) for z in (logits, 2 * logits))
+    found = pool_predictions([one, other], of_same_rows=True)
+    assert_close(found.by_label, (one.by_label + other.by_label) / 2, 1e-12)
+    assert_close(found.given_mean, (one.given_mean + other.given_mean) / 2, 1e-12)
+    assert_close(found.given_variance, (one.given_variance + other.given_variance) / 2, 1e-12)
+    assert pool_predictions([one], of_same_rows=True) is one

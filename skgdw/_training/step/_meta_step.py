@@ -138,17 +138,6 @@ class MetaStep:
         meta_loss = None if meta is None else meta.meta_loss
         return StepResult(loss, evidence, pull.weight, meta_loss, pull.posterior)
 
-    def warm_up(self, X: Inputs, y: Tensor, rows: Tensor | None = None) -> StepResult:
-        """Take a training batch before the first weighted step."""
-        with self.passes.stream.active(), self.look_ahead.jvp.attention():
-            logits = first_output(self.infer(X))
-            evidence = self._evidence(logits, y, rows)
-            with torch.no_grad():
-                sent = self.weighting.warm_up_pull(evidence)
-            logits.backward(weigh_evidence(sent, evidence) / len(y))
-            loss = self.row_loss.whole(evidence.losses, evidence.logits, y)
-        return StepResult(loss, evidence)
-
     def _learn(self, batch: TrainingPass, evidence: Evidence) -> tuple[MetaGradient, Tensor]:
         """Have the weighting learn from a meta batch; return the meta gradient, and its weights."""
         weighting = self.weighting

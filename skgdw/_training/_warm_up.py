@@ -1,0 +1,180 @@
+"""The steps before the first weighted one, of the network and of copies that miss other rows.
+
+What a network predicts for rows that it was not trained on tells how labels go wrong, but a few
+rows held out tell little. So copies of it go along, each with another fold of the rows held out,
+until every row has a prediction of a network that never saw it: cross-fitting.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from skgdw._feed._layout import Inputs
+from skgdw._training._parts import Parts
+from skgdw._training._random import NullStream
+from skgdw._training._survey import Survey
+from skgdw._training.step._meta_step import MetaStep
+from skgdw._training.step._optimizing import forget_gradients, make_ready
+from skgdw._training.step._plain_step import StepResult
+from skgdw._training.step._stateless import Stateless
+from skgdw._training.step._warm_up_step import WarmUpStep
+
+logger = logging.getLogger("skgdw")
+
+
+@dataclass
+class FoldCopy:
+    """A copy of the network, and of its optimizer, that goes along.
+
+    Parameters
+    ----------
+    module : nn.Module
+    optimizer : Optimizer
+    step : WarmUpStep
+        Of the copy; under the random numbers of its caller.
+    """
+
+    module: nn.Module
+    optimizer: Optimizer
+    step: WarmUpStep
+
+    def __call__(self, X: Inputs, y: Tensor, rows: Tensor | None) -> None:
+        """Take a training batch."""
+        forget_gradients(self.optimizer)
+        self.step(X, y, rows)
+        make_ready(self.optimizer)
+        self.optimizer.step()
+
+
+class WarmUp:
+    """What comes before the first weighted step.
+
+    Parameters
+    ----------
+    step : WarmUpStep
+        Of the network.
+    n_steps : int
+        How many come.
+    copies : list of FoldCopy
+    current_optimizer : callable
+        Returns the network's optimizer, whose rates the copies follow.
+    """
+
+    def __init__(
+        self,
+        step: WarmUpStep,
+        n_steps: int,
+        copies: list[FoldCopy],
+        current_optimizer: Callable[[], Optimizer],
+    ) -> None:
+        self.step, self.n_left, self.copies = step, n_steps, copies
+        self._current_optimizer = current_optimizer
+
+    def __call__(self, X: Inputs, y: Tensor, rows: Tensor | None = None) -> StepResult:
+        """Take a training batch; the network's optimizer steps afterwards."""
+        if rows is None:  # nothing can be held out
+            self.copies.clear()
+        stream = self.step.stream
+        start = stream.state_dict()
+        result = self.step(X, y, rows)
+        for each in self.copies:
+            _follow(each.optimizer, self._current_optimizer())
+            with stream.undone(start):  # all draw what the network drew
+                each(X, y, rows)
+        return result
+
+    def survey(self, of_network: Survey) -> Survey:
+        """Return the survey of the network, and of the copies beside it."""
+        return of_network.beside([of_network.with_module(each.module) for each in self.copies])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state between two epochs."""
+        return {
+            "n_left": self.n_left,
+            "copies": [
+                {"module": each.module.state_dict(), "optimizer": each.optimizer.state_dict()}
+                for each in self.copies
+            ],
+        }
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Go on from a saved state."""
+        self.n_left = saved["n_left"]
+        del self.copies[len(saved["copies"]) :]
+        for each, state in zip(self.copies, saved["copies"], strict=True):
+            each.module.load_state_dict(state["module"])
+            each.optimizer.load_state_dict(state["optimizer"])
+
+
+def begin_warm_up(
+    parts: Parts, stateless: Stateless, step: MetaStep, n_steps: int, n_rows: int
+) -> WarmUp:
+    """Return the warm-up of a training run.
+
+    Parameters
+    ----------
+    parts : Parts
+    stateless : Stateless
+        The module.
+    step : MetaStep
+        The weighted step that follows.
+    n_steps : int
+        How many steps come before it.
+    n_rows : int
+        Training rows.
+
+    Returns
+    -------
+    WarmUp
+    """
+    first = WarmUpStep(
+        step.infer,
+        parts.weighting.warm_up_pull,
+        step.row_loss,
+        step.passes.stream,
+        step.look_ahead.jvp.attention,
+        step.weights,
+    )
+    copies: list[FoldCopy] = []
+    for fold in range(1, parts.weighting.n_folds(n_rows)):
+        module, optimizer = _copied(stateless.module, parts.optimizer)
+        if module is None or optimizer is None:
+            break
+        call = partial(Stateless(module, stateless.precision), {})
+        pull = partial(parts.weighting.warm_up_pull, fold=fold)
+        own = replace(first, infer=call, pull=pull, stream=NullStream())
+        copies.append(FoldCopy(module, optimizer, own))
+    return WarmUp(first, n_steps, copies, parts.current_optimizer)
+
+
+def _copied(
+    module: nn.Module, optimizer: Optimizer
+) -> tuple[nn.Module, Optimizer] | tuple[None, None]:
+    """Return copies, or None where there can be none; all that is lost then is precision."""
+    try:
+        found = copy.deepcopy((module, optimizer))
+    except Exception as error:  # of many kinds, by what a module holds
+        if isinstance(error, MemoryError):
+            raise
+        logger.info("Noise is measured on one fold: the module cannot be copied (%s)", error)
+        return None, None
+    # torch copies groups and state alone; a schedule puts a `step` of its own beside them.
+    lost = {name for name in vars(optimizer).keys() - vars(found[1]).keys() if name != "step"}
+    if lost := {name for name in lost if not name.startswith("_")}:
+        logger.info("Noise is measured on one fold: copies of the optimizer lack %s", sorted(lost))
+        return None, None
+    return found
+
+
+def _follow(optimizer: Optimizer, other: Optimizer) -> None:
+    """Give an optimizer the rates that another has now."""
+    for own, theirs in zip(optimizer.param_groups, other.param_groups, strict=True):
+        own.update({name: value for name, value in theirs.items() if name != "params"})
