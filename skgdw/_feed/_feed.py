@@ -17,6 +17,7 @@ from skgdw._feed._dataset import Batch, RowDataset
 from skgdw._feed._draws import drawn
 from skgdw._feed._layout import Inputs, Layout
 from skgdw._feed._loader import make_loader
+from skgdw._feed._numbers import rows_of
 from skgdw._feed._rounds import Rounds
 from skgdw._intake._hold_out import Rows
 from skgdw._rows import take_rows
@@ -139,7 +140,10 @@ class Feed:
     def batches(self, rows: Rows) -> Iterator[tuple[Inputs, Tensor, Tensor | None]]:
         """Yield rows in their order: inputs, class codes, places in what ``fit`` was given."""
         dataset = self.dataset(rows.X, rows.y)
-        loader = self._loaded(dataset, _SURVEY_ROWS, self.train, shuffle=False, seed=0)
+        numbers = rows_of(dataset, rows.X, rows.rows)
+        loader = self._loaded(
+            dataset, _SURVEY_ROWS, self.train, shuffle=False, seed=0, rows=numbers
+        )
         for batch in drawn(loader, self.meta_seed, _SURVEY):
             X, y = self.layout(batch)
             places = getattr(batch, "rows", None)
@@ -151,7 +155,14 @@ class Feed:
         return self._loaded(dataset, batch_size, self.train, shuffle=True, seed=seed)
 
     def _loaded(
-        self, dataset: Dataset[Any], n: int, loading: Loading, *, shuffle: bool, seed: int
+        self,
+        dataset: Dataset[Any],
+        n: int,
+        loading: Loading,
+        *,
+        shuffle: bool,
+        seed: int,
+        rows: Tensor | None = None,
     ) -> Iterable[Sequence[Any]]:
         loader: Iterable[Sequence[Any]] = make_loader(
             DataLoader,
@@ -160,5 +171,6 @@ class Feed:
             shuffle=shuffle,
             generator=torch.Generator().manual_seed(seed),
             collate_fn=loading.options.get("collate_fn"),
+            rows=rows,
         )
         return loader

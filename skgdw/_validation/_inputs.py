@@ -60,11 +60,15 @@ def check_X(
 def check_X_beside(
     estimator: BaseEstimator, other: RowContainer, X: NDArray[Any], name: str, *, remedy: str
 ) -> NDArray[Any]:
-    """Return `other`, called `name`, as an array with the columns and the dtype of X, or raise."""
+    """Return `other`, called `name`, as an array with the columns of X, or raise.
+
+    It has the dtype of X as well, but where X holds whole numbers and it does not.
+    """
     rows = as_dense(other, name)
+    dtype = X.dtype if X.dtype.kind == "f" else "numeric"
     with _NamedColumns(rows, name):
         try:
-            array = check_array(rows, dtype=X.dtype, allow_nd=True, order="C", input_name=name)
+            array = check_array(rows, dtype=dtype, allow_nd=True, order="C", input_name=name)
         except ValueError as error:
             if name in str(error):
                 raise
@@ -82,12 +86,19 @@ def check_X_beside(
             "X, so that they can be compared.",
             UserWarning,
         )
-        return array
+        return _like(X, array)
     try:
         validate_data(estimator, rows, reset=False, skip_check_array=True)
     except ValueError as error:
         raise ValueError(f"`{name}` must have the columns of X: {error}") from error
-    return array
+    return _like(X, array)
+
+
+def _like(X: NDArray[Any], array: NDArray[Any]) -> NDArray[Any]:
+    """Return an array in the dtype of X if no number changes by that."""
+    with np.errstate(invalid="ignore"):
+        cast = array.astype(X.dtype, copy=False)
+    return cast if X.dtype.kind == "f" or np.array_equal(cast, array) else array
 
 
 def as_dense(X: RowContainer, name: str) -> Any:
