@@ -270,7 +270,10 @@ def _take_meta(cell, data, ids, seed):
     ids, _, meta, y_meta = split_meta(ids, data.y[ids], size, random_state=seed)
     if cell.wrong_meta:
         noise = LabelNoise(
-            kind="symmetric", noise_rate=cell.wrong_meta, exact=True, random_state=seed
+            kind="symmetric",
+            noise_rate=cell.wrong_meta,
+            exact=True,
+            random_state=np.random.RandomState(seed),
         )
         y_meta = noise.fit_resample(meta[:, None], y_meta)[1]
     return ids, meta, y_meta
@@ -287,7 +290,9 @@ def _give_labels(cell, data, ids, seed):
         return data.human[ids]
     if cell.noise == "instance":
         return part_noise(data.X[ids], y, cell.rate, seed)
-    noise = LabelNoise(kind=cell.noise, noise_rate=cell.rate, random_state=seed)
+    noise = LabelNoise(
+        kind=cell.noise, noise_rate=cell.rate, random_state=np.random.RandomState(seed)
+    )
     return noise.fit_resample(ids[:, None], y)[1]
 
 
@@ -310,7 +315,9 @@ def make_rows(cell, seed, judge, folder, n_rows=None):
     ids, judged = _split(cell, data, seed, judge)
     ids, meta, y_meta = _take_meta(cell, data, ids, seed)
     if cell.imbalance > 1:
-        imbalance = ClassImbalance(imbalance_ratio=cell.imbalance, random_state=seed)
+        imbalance = ClassImbalance(
+            imbalance_ratio=cell.imbalance, random_state=np.random.RandomState(seed)
+        )
         ids = imbalance.fit_resample(ids[:, None], data.y[ids])[0][:, 0]
     if n_rows is not None and n_rows < len(ids):
         ids = np.sort(np.random.RandomState(seed).permutation(ids)[:n_rows])

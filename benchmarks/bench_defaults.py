@@ -67,7 +67,9 @@ def run(name, noise, method, seed, folder):
     """Return one row of results."""
     X, y, X_meta, y_meta, X_test, y_test = split(*load(name, folder), seed)
     if noise != "none":
-        _, y = LabelNoise(kind=noise, noise_rate=0.4, random_state=seed).fit_resample(X, y)
+        _, y = LabelNoise(
+            kind=noise, noise_rate=0.4, random_state=np.random.RandomState(seed)
+        ).fit_resample(X, y)
     start = time.perf_counter()
     train = scikit if method == SCIKIT else METHODS[method]
     fitted = train(X, y, X_meta, y_meta, random_state=seed)

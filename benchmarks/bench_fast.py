@@ -60,7 +60,7 @@ def run(method, seed, folder, epochs):
     X = images["X"][rows, None].astype(np.float32) / 255
     X_test = images["X_test"][:, None].astype(np.float32) / 255
     X, y, X_meta, y_meta = split_meta(X, images["y"][rows].astype(int), 500, random_state=seed)
-    X, y = LabelNoise(noise_rate=0.6, random_state=seed).fit_resample(X, y)
+    X, y = LabelNoise(noise_rate=0.6, random_state=np.random.RandomState(seed)).fit_resample(X, y)
     start = time.perf_counter()
     params = {"module": SmallNet, "lr": 0.05, "max_epochs": epochs, "random_state": seed}
     net = METHODS[method](X, y, X_meta, y_meta, **params)

@@ -42,7 +42,9 @@ def main():
     found = {}
     for seed in range(args.seeds):
         X, y, X_meta, y_meta, X_test, y_test = split(*load("letter", args.data), seed)
-        _, y = LabelNoise(kind="pair", noise_rate=0.4, random_state=seed).fit_resample(X, y)
+        _, y = LabelNoise(
+            kind="pair", noise_rate=0.4, random_state=np.random.RandomState(seed)
+        ).fit_resample(X, y)
         for name, params in OPTIMIZERS.items():
             for method in ("plain", "GDW"):
                 net = METHODS[method](X, y, X_meta, y_meta, random_state=seed, **params)

@@ -32,7 +32,7 @@ def run(seed, folder):
     """Return what both ways of scoring choose, and what each value gives on test rows."""
     X, y, X_meta, y_meta, X_test, y_test = split(*load("letter", folder), seed)
     X, y, X_clean, y_clean = split_meta(X, y, CLEAN_ROWS, random_state=seed)
-    noise = LabelNoise(kind="pair", noise_rate=NOISE_RATE, random_state=seed)
+    noise = LabelNoise(kind="pair", noise_rate=NOISE_RATE, random_state=np.random.RandomState(seed))
     X, y = noise.fit_resample(X, y)
     net = GDWClassifier(weighting="class", random_state=seed, verbose=0)
     meta = {"X_meta": (X_meta,), "y_meta": (y_meta,)}

@@ -66,9 +66,9 @@ def make_data(kind):
         X, digits.target, test_size=0.25, stratify=digits.target, random_state=SEED
     )
     X, y, X_meta, y_meta = split_meta(X, y, 10 * META_ROWS_A_CLASS, random_state=SEED)
-    imbalance = ClassImbalance(imbalance_ratio=10, random_state=SEED)
+    imbalance = ClassImbalance(imbalance_ratio=10, random_state=np.random.RandomState(SEED))
     X, y = imbalance.fit_resample(X, y)
-    noise = LabelNoise(kind=kind, noise_rate=0.4, random_state=SEED)
+    noise = LabelNoise(kind=kind, noise_rate=0.4, random_state=np.random.RandomState(SEED))
     X, y = noise.fit_resample(X, y)
     sizes = imbalance.sampling_strategy_.values()
     print(

@@ -168,6 +168,17 @@ def test_through_a_loader_of_the_users():
     np.testing.assert_allclose(weights(inside), weights(direct), atol=1e-5)
 
 
+@pytest.mark.parametrize("weight", [None, WEIGHT], ids=["alike", "weighted"])
+def test_rows_of_a_dataset_are_held_out_of_the_warm_up_as_others(weight):
+    params = {"batch_size": 16, "weighting": "class_pair", "max_epochs": 4, "classes": [0, 1, 2]}
+    direct = quick(**params).fit(*DATA, sample_weight=weight)
+    rows = TensorDataset(torch.as_tensor(DATA.X).float(), torch.as_tensor(DATA.y))
+    trusted = TensorDataset(torch.as_tensor(DATA.X_meta).float(), torch.as_tensor(DATA.y_meta))
+    inside = quick(**params).fit(rows, None, trusted, sample_weight=weight)
+    np.testing.assert_allclose(weights(inside), weights(direct), atol=1e-5)
+    np.testing.assert_allclose(inside.transition_matrix_, direct.transition_matrix_, atol=1e-5)
+
+
 def test_searches_cut_them():
     with config_context(enable_metadata_routing=True):
         net = quick(weighting="uniform").set_fit_request(sample_weight=True)

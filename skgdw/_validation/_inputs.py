@@ -60,10 +60,8 @@ def check_X(
 def check_X_beside(
     estimator: BaseEstimator, other: RowContainer, X: NDArray[Any], name: str, *, remedy: str
 ) -> NDArray[Any]:
-    """Return `other`, called `name`, as an array with the columns of X, or raise.
-
-    It has the dtype of X as well, but where X holds whole numbers and it does not.
-    """
+    """Return `other`, called `name`, as an array with the columns of X, or raise."""
+    # Its dtype is that of X as well, but where X holds whole numbers and it does not.
     rows = as_dense(other, name)
     dtype = X.dtype if X.dtype.kind == "f" else "numeric"
     with _NamedColumns(rows, name):

@@ -25,6 +25,7 @@ from skgdw._rows import (
     take_rows,
 )
 
+from ._draws import Draws, make_draws
 from ._mask import put_back
 from ._tags import SamplerEstimatorTags, make_sampler_tags
 
@@ -116,9 +117,9 @@ class BaseSampler(OneToOneFeatureMixin, BaseEstimator):
         codes = self._check_data(X, y)
         mask = _mask_of(meta_mask, len(codes))
         self._check_params()
-        generator = local_random_state(self.random_state)
         free = np.flatnonzero(~mask)
-        taken, free_codes = self._resample(X, free, codes[free], generator)
+        draws = make_draws(self.random_state, type(self).__name__, codes[free])
+        taken, free_codes = self._resample(X, free, codes[free], draws)
         indices, new_codes = put_back(taken, free_codes, codes, mask)
         if self._keeps_rows:
             self.noise_mask_ = new_codes != codes
@@ -170,7 +171,7 @@ class BaseSampler(OneToOneFeatureMixin, BaseEstimator):
 
     @abstractmethod
     def _resample(
-        self, X: RowContainer, rows: IntArray, codes: IntArray, generator: np.random.RandomState
+        self, X: RowContainer, rows: IntArray, codes: IntArray, draws: Draws
     ) -> tuple[IntArray, IntArray]:
         """Return which of `rows` to keep, as positions (m,), and their codes (m,) afterwards.
 

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from skgdw._rows import IntArray, RowContainer, rows_by_class
 
 from ._base import BaseSampler
+from ._draws import Draws
 from ._named_classes import permutation_faults, plain_label
 from ._profile import PROFILES, class_sizes, largest_head
 from ._strategy import check_strategy, wanted_rows
@@ -49,7 +50,8 @@ class ClassImbalance(BaseSampler):
         named keep all rows. `profile`, `imbalance_ratio` and `class_order` are then ignored.
         Numbers count the rows that are not trusted, and the callable gets their labels.
     random_state : int, RandomState or None, default=None
-        Seed of the draw. None draws anew each time. Numpy's global state is not used.
+        Seed of the draw. An int gives rows a stream of the sampler's own, a RandomState is drawn from
+        as it is. None draws anew each time. Numpy's global state is not used.
 
     Attributes
     ----------
@@ -138,7 +140,7 @@ class ClassImbalance(BaseSampler):
             wanted_rows(self.sampling_strategy, codes, self.classes_)
 
     def _resample(
-        self, X: RowContainer, rows: IntArray, codes: IntArray, generator: np.random.RandomState
+        self, X: RowContainer, rows: IntArray, codes: IntArray, draws: Draws
     ) -> tuple[IntArray, IntArray]:
         n_classes = len(self.classes_)
         available = np.bincount(codes, minlength=n_classes)
@@ -146,11 +148,11 @@ class ClassImbalance(BaseSampler):
             order = np.arange(n_classes)
             sizes = wanted_rows(self.sampling_strategy, codes, self.classes_)
         else:
-            order = self._order(generator)
+            order = self._order(draws.of_classes)
             sizes = self._profile_sizes(order, available)
         by_class = rows_by_class(codes, n_classes)
         # Drawn in an order that the numbers asked for do not change.
-        kept = [generator.permutation(by_class[k])[: sizes[k]] for k in order.tolist()]
+        kept = [draws.of_rows.permutation(by_class[k])[: sizes[k]] for k in order.tolist()]
         indices = np.sort(np.concatenate(kept))
         if self.sampling_strategy is not None:
             order = np.argsort(-sizes, kind="stable")

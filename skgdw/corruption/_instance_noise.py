@@ -12,6 +12,7 @@ from scipy.special import ndtr, ndtri  # SciPy comes with scikit-learn
 from skgdw._rows import BoolArray, IntArray, RowContainer, rows_by_class
 
 from ._base import BaseSampler
+from ._draws import Draws
 from ._relabel import check_exact, warn_if_truth_is_hidden
 from ._rounding import changes_by_class
 from ._standard_rows import StandardRows
@@ -58,7 +59,8 @@ class InstanceDependentNoise(BaseSampler):
         drawn). Within a class, rows are then picked by sequential Poisson sampling [2]_, with
         chances about in proportion to q.
     random_state : int, RandomState or None, default=None
-        Seed of the draw. None draws anew each time. Numpy's global state is not used.
+        Seed of the draw. An int gives rows a stream of the sampler's own, a RandomState is drawn from
+        as it is. None draws anew each time. Numpy's global state is not used.
 
     Attributes
     ----------
@@ -160,13 +162,13 @@ class InstanceDependentNoise(BaseSampler):
             StandardRows(X, rows)
 
     def _resample(
-        self, X: RowContainer, rows: IntArray, codes: IntArray, generator: np.random.RandomState
+        self, X: RowContainer, rows: IntArray, codes: IntArray, draws: Draws
     ) -> tuple[IntArray, IntArray]:
         rate = float(self.noise_rate)
         # Always the same draws, so that at another rate the same rows go the same way.
-        level, threshold, pick = generator.random_sample((3, len(codes)))
-        tie_order = generator.permutation(len(self.classes_))
-        seeds = generator.randint(2**31 - 1, size=len(self.classes_))
+        level, threshold, pick = draws.of_rows.random_sample((3, len(codes)))
+        tie_order = draws.of_classes.permutation(len(self.classes_))
+        seeds = draws.of_classes.randint(2**31 - 1, size=len(self.classes_))
 
         self.row_noise_rate_ = _cut_normal(level, rate, float(self.noise_rate_std))
         by_class = rows_by_class(codes, len(self.classes_))

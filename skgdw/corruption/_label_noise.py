@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from skgdw._rows import IntArray, RowContainer, local_random_state, rows_by_class
 
 from ._base import BaseSampler
+from ._draws import Draws
 from ._given_matrix import check_transition_matrix
 from ._relabel import check_exact, warn_if_truth_is_hidden
 from ._rounding import changes_by_class, largest_remainder
@@ -50,7 +51,8 @@ class LabelNoise(BaseSampler):
         is rounded half up, then the changes of each class and of each label in it by largest
         remainder (ties drawn), adding what the label is owed by the rounding in other classes.
     random_state : int, RandomState or None, default=None
-        Seed of the draw. None draws anew each time. Numpy's global state is not used.
+        Seed of the draw. An int gives rows a stream of the sampler's own, a RandomState is drawn from
+        as it is. None draws anew each time. Numpy's global state is not used.
 
     Attributes
     ----------
@@ -145,14 +147,14 @@ class LabelNoise(BaseSampler):
         )
 
     def _resample(
-        self, X: RowContainer, rows: IntArray, codes: IntArray, generator: np.random.RandomState
+        self, X: RowContainer, rows: IntArray, codes: IntArray, draws: Draws
     ) -> tuple[IntArray, IntArray]:
         if self.transition_matrix is None:
-            self.transition_matrix_ = self._matrix(generator)
+            self.transition_matrix_ = self._matrix(draws.of_classes)
         name = "noise_rate" if self.transition_matrix is None else "transition_matrix"
         warn_if_truth_is_hidden(self.transition_matrix_, codes, self.classes_, name)
         share_out = _share_out_exactly if self.exact else _draw
-        return np.arange(len(codes)), share_out(codes, self.transition_matrix_, generator)
+        return np.arange(len(codes)), share_out(codes, self.transition_matrix_, draws.of_rows)
 
 
 def _draw(codes: IntArray, matrix: FloatArray, generator: np.random.RandomState) -> IntArray:

@@ -65,7 +65,8 @@ def by_hand(X, y, rate, std, seed):
 def test_the_algorithm_row_by_row(counts, rate, std, seed):
     rate = rate + 0.01
     X, y = table(counts)
-    noise, y_noisy = corrupt(X, y, noise_rate=rate, noise_rate_std=std, random_state=seed)
+    state = np.random.RandomState(seed)
+    noise, y_noisy = corrupt(X, y, noise_rate=rate, noise_rate_std=std, random_state=state)
     row_rates, chances, labels = by_hand(X, y, rate, std, seed)
     assert_allclose(noise.row_noise_rate_, row_rates, atol=1e-9)
     assert_array_equal(y_noisy, labels)
@@ -299,8 +300,10 @@ def test_seeds(exact):
     state = np.random.RandomState(5)
     assert_array_equal(clone(noise).fit(X, y).fit_resample(X, y)[1], first)
     from_state = InstanceDependentNoise(exact=exact, random_state=state)
-    assert_array_equal(from_state.fit(X, y).fit_resample(X, y)[1], first)
-    assert (from_state.fit_resample(X, y)[1] != first).any()
+    drawn = from_state.fit(X, y).fit_resample(X, y)[1]
+    again = corrupt(X, y, exact=exact, random_state=np.random.RandomState(5))[1]
+    assert_array_equal(drawn, again)
+    assert (from_state.fit_resample(X, y)[1] != drawn).any()
     assert (corrupt(X, y, exact=exact, random_state=6)[1] != first).any()
     assert (corrupt(X, y, exact=exact)[1] != corrupt(X, y, exact=exact)[1]).any()
 
@@ -337,7 +340,8 @@ def test_hidden_truth_is_warned_of_at_the_caller():
 def test_a_label_that_other_classes_get_as_often_is_warned_of():
     y = np.repeat([0, 1, 2], [50, 50, 2])
     X = np.where(y == 1, 1.0, -1.0)[:, None] * np.ones(3)
-    noise = InstanceDependentNoise(noise_rate=0.53, noise_rate_std=0, random_state=18)
+    state = np.random.RandomState(18)
+    noise = InstanceDependentNoise(noise_rate=0.53, noise_rate_std=0, random_state=state)
     with pytest.warns(NoiseNotLearnableWarning, match=r"for \[0, 1\]; lower the noise rate"):
         noise.fit_resample(X, y)
     # The rows of class 1 keep their label more often than get another, but those of 0 get it.

@@ -94,3 +94,19 @@ def test_sparse_rows_are_refused_with_the_way_out(name):
 def test_what_passes_through_is_left_to_the_module():
     assert passes_through({"a": np.zeros(2)})
     assert not passes_through(np.zeros((2, 2)))
+
+
+@pytest.mark.parametrize(
+    "as_given", [np.asarray, lambda rows: pd.DataFrame(rows, columns=[*"abcd"])]
+)
+def test_rows_beside_whole_numbers_keep_what_is_not_whole(as_given):
+    whole = (np.arange(240).reshape(60, 4) % 7).astype(np.uint8)
+    y, y_own = np.arange(60) % 3, np.arange(15) % 3
+    meta, valid = np.linspace(-2.5, 6.7, 60).reshape(15, 4), np.linspace(0, 6.5, 60).reshape(15, 4)
+    given = [as_given(rows) for rows in (whole, meta, valid)]
+    found = walk(given[0], y, given[1], y_own, X_val=given[2], y_val=y_own)
+    assert found.train.X.dtype == np.uint8
+    np.testing.assert_array_equal(found.meta.X, meta)
+    np.testing.assert_array_equal(found.valid.X, valid)
+    alike = walk(given[0], y, as_given(meta.round() + 3.0), y_own)
+    assert alike.meta.X.dtype == np.uint8  # which changes no number
