@@ -111,6 +111,8 @@ class BuiltNet(SklearnNet):
         """Build all parts anew."""
         super().initialize()
         self._built_of = kept_params(vars(self))
+        if self._data is not None:  # once the classes are known, and before they are learnt
+            self._class_shares()
         return self
 
     def _go_on(self) -> None:
@@ -118,6 +120,7 @@ class BuiltNet(SklearnNet):
         if self._built_of is not None:
             check_kept(self._built_of, kept_params(vars(self)))
         self._renew_weighting()
+        self._class_shares()
 
     def initialize_module(self) -> BuiltNet:
         """Build ``module_``, ``weight_net_`` and ``weighting_``."""
@@ -216,8 +219,8 @@ class BuiltNet(SklearnNet):
         matrix, prior = self.transition_matrix_, self.class_prior_
         return None if matrix is None or prior is None else float(1 - prior @ matrix.diagonal())
 
-    def _class_shares(self, n_classes: int) -> NDArray[Any] | None:
-        return class_shares(self.class_prior, n_classes, self.class_prior_)
+    def _class_shares(self) -> NDArray[Any] | None:
+        return class_shares(self.class_prior, self.classes_inferred_, self.class_prior_)
 
     def initialize_criterion(self) -> BuiltNet:
         """Build ``criterion_``, a copy where an instance is given."""

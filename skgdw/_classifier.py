@@ -73,11 +73,12 @@ class GDWClassifier(WeightedNet):
         Whether to keep the best epoch and fine-tune it on the meta set, for 30 epochs at a rate
         that cross-validation within the meta set chooses. With ``weighting="uniform"`` this is the
         careful baseline to beat.
-    class_prior : {"meta", "train"} or array-like of shape (n_classes,), default="meta"
+    class_prior : {"meta", "train"}, array-like of shape (n_classes,) or dict, default="meta"
         Which world `predict_proba` is for; may be set after ``fit``. "meta": all classes are
         equally frequent, as in a balanced meta set. "train": as frequent as the true classes of the
-        training rows, see ``class_prior_``. Or the share of each class. Under other weightings the
-        logits keep the frequencies of training: they take "meta", which leaves them as they are.
+        training rows, see ``class_prior_``. Or the share of each class, in the order of
+        ``classes_``, or by label in a dict or Series. Other weightings keep the frequencies of
+        training in the logits: they take "meta", which leaves them as they are.
     class_weight : dict of label to float, "balanced" or None, default=None
         Sets ``criterion__weight``: weights > 0, of labels left out one. Meta rows count alike all
         the same, and teach for a world in which classes do.

@@ -6,6 +6,7 @@ turns all of them into errors.
 
 __all__ = [
     "ChannelsLastWarning",
+    "ClassOrderWarning",
     "CriterionError",
     "MetaClassWarning",
     "MetaGradientFallbackWarning",
@@ -29,6 +30,10 @@ class SkgdwWarning(UserWarning):
 
 class NoMetaSetWarning(SkgdwWarning):
     """No meta set was given, so one was taken out of the training rows, labels as they are."""
+
+
+class ClassOrderWarning(SkgdwWarning):
+    """``classes`` are in an order of their own, which scikit-learn's scorers do not look at."""
 
 
 class MetaClassWarning(SkgdwWarning):

@@ -164,6 +164,7 @@ def test_one_class():
 # --- classes= -------------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore::skgdw.exceptions.ClassOrderWarning")
 def test_classes_set_the_order_of_the_columns():
     data = DATA.labelled([*"abc"])
     net = learner(classes=["c", "a", "b"]).fit(*data)
@@ -186,6 +187,7 @@ def test_classes_are_the_union_of_both_label_sets():
     assert net.classes_.tolist() == [0, 1, 2, 7]
 
 
+@pytest.mark.filterwarnings("ignore::skgdw.exceptions.ClassOrderWarning")
 def test_dataset_that_keeps_its_labels():
     codes = torch.tensor(Y)
     rows = TensorDataset(torch.tensor(X, dtype=torch.float32), codes)

@@ -7,19 +7,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skgdw._validation import check_class_prior
+from skgdw._validation import check_class_prior, in_order
 from skgdw.modules._probabilities import LEAST_SHARE
 
 
 def class_shares(
-    class_prior: Any, n_classes: int, estimated: NDArray[Any] | None
+    class_prior: Any, classes: NDArray[Any], estimated: NDArray[Any] | None
 ) -> NDArray[Any] | None:
     """Return how frequent the classes are by the parameter ``class_prior``.
 
     Parameters
     ----------
-    class_prior : {"meta", "train"} or array-like of shape (c,)
-    n_classes : int
+    class_prior : {"meta", "train"}, array-like of shape (c,) or mapping of label to number
+    classes : ndarray of shape (c,)
     estimated : ndarray of shape (c,) or None
         Shares of the true classes in training, where they are known.
 
@@ -28,7 +28,8 @@ def class_shares(
     ndarray of shape (c,) or None
         Sums to one; None for classes as frequent as the logits have them.
     """
-    check_class_prior(class_prior, n_classes, estimated)
+    class_prior = in_order(class_prior, classes)
+    check_class_prior(class_prior, len(classes), estimated)
     if isinstance(class_prior, str) and class_prior == "meta":
         return None
     shares = np.asarray(estimated if isinstance(class_prior, str) else class_prior, dtype=float)

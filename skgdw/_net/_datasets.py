@@ -63,8 +63,8 @@ class FedNet(NeuralNet):
         tables = (nn.Embedding, nn.EmbeddingBag)
         return any(isinstance(layer, tables) for layer in self.module_.modules())
 
-    def _input_dtype(self) -> tuple[type[np.floating], ...] | str:
-        """Return the dtypes that arrays may have; others become the first."""
+    def _input_dtype(self) -> tuple[type[np.floating], type[np.floating]] | str:
+        """Return the dtypes that arrays may have; others become one of them."""
         # What a module of the user's takes is only known once it is built.
         return (np.float32, np.float64) if isinstance(self.module, str) else "numeric"
 

@@ -237,7 +237,7 @@ class SklearnNet(SettableNet, SavingNet, FedNet, DocLinked, NeuralNetClassifier)
             If ``fit`` has not been called.
         """
         probability = self._finite(super().predict_proba(self._checked_rows(X)))
-        return at_class_shares(probability, self._class_shares(probability.shape[1]))
+        return at_class_shares(probability, self._class_shares())
 
     def _finite(self, outputs: np.ndarray) -> np.ndarray:
         """Return outputs to predict from, or raise; callbacks that score may see any."""
@@ -245,7 +245,7 @@ class SklearnNet(SettableNet, SavingNet, FedNet, DocLinked, NeuralNetClassifier)
             check_finite(outputs)
         return outputs
 
-    def _class_shares(self, n_classes: int) -> np.ndarray | None:
+    def _class_shares(self) -> np.ndarray | None:
         """Return how frequent the classes are where predictions are for; None as in the logits."""
         return None
 
@@ -345,5 +345,5 @@ class SklearnNet(SettableNet, SavingNet, FedNet, DocLinked, NeuralNetClassifier)
         parts = [first_output(batch).detach().cpu() for batch in batches]
         logits = torch.cat(parts)
         wide = self._finite((logits if logits.dtype == torch.float64 else logits.float()).numpy())
-        shares = self._class_shares(wide.shape[1])
+        shares = self._class_shares()
         return wide if shares is None else wide + log_shares(shares).astype(wide.dtype)

@@ -13,7 +13,7 @@ from skgdw._validation._built import (
     check_weights,
     copied,
 )
-from skgdw._validation._class_prior import check_class_prior
+from skgdw._validation._class_prior import check_class_prior, in_order
 from skgdw._validation._inputs import (
     check_any_rows,
     check_enough_rows,
@@ -105,6 +105,7 @@ __all__ = [
     "check_weights",
     "copied",
     "find_classes",
+    "in_order",
     "open_mapping",
     "passes_through",
     "relative_weight",

@@ -17,8 +17,11 @@ from skgdw._validation._stacks import stacked
 from skgdw._warn import warn
 from skgdw.exceptions import ChannelsLastWarning
 
-# One dtype, or those that arrays may keep, of which others become the first.
-DTypes = DTypeLike | tuple[DTypeLike, ...]
+# Of any numbers, or those that arrays may keep, of which others become one.
+DTypes = str | tuple[DTypeLike, DTypeLike]
+
+# Whole numbers up to here are the same in single precision.
+_WHOLE_IN_SINGLES = 2**24
 
 _SPARSE_LAYOUTS = (torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr)
 
@@ -40,21 +43,30 @@ def check_X(
     ----------
     estimator : GDWClassifier
     X : array-like
-    dtype : dtype or tuple of dtypes
-        Of the array; others become the first.
+    dtype : "numeric" or two dtypes
+        Of the array; others become the first, or the second where the first would change them.
     reset : bool
         Whether X defines the features, or has to agree with them.
 
     Returns
     -------
     ndarray of shape (n, d) or (n, ...)
-        Finite numbers of such a dtype.
+        Finite numbers.
     """
-    options = {"dtype": dtype, "allow_nd": True, "order": "C"}
+    options = {"dtype": "numeric", "allow_nd": True, "order": "C"}
     rows = as_dense(X, "X")
     with _NamedColumns(rows, "X"):
         array = _as_numbers(validate_data(estimator, rows, reset=reset, **options))
+    if isinstance(dtype, tuple) and array.dtype not in dtype:
+        array = array.astype(dtype[1] if _needs_doubles(array) else dtype[0])
     return _check_range(array)
+
+
+def _needs_doubles(array: NDArray[Any]) -> bool:
+    """Tell whether single precision would change whole numbers, such as times."""
+    if array.dtype.kind not in "iu" or not array.size:
+        return False
+    return bool(max(-int(array.min()), int(array.max())) > _WHOLE_IN_SINGLES)
 
 
 def check_X_beside(

@@ -11,6 +11,7 @@ from skorch.dataset import Dataset as SkorchDataset
 
 from skgdw._rows import RowContainer, as_labels, check_same_length, is_column, is_mapping
 from skgdw._warn import warn
+from skgdw.exceptions import ClassOrderWarning
 
 _SEVERAL_OUTPUTS = (
     "For several outputs wrap the classifier in MultiOutputClassifier, with the meta rows marked "
@@ -96,6 +97,13 @@ def find_classes(
             "them in y or y_meta. Add them, or leave `classes` out; with `partial_fit` or "
             "`warm_start` training goes on with the labels of the first call: start afresh for "
             "others."
+        )
+    if not np.array_equal(given, np.unique(given)):
+        warn(
+            "`classes` should be sorted, as `classes_` is in scikit-learn: its scorers by "
+            "probability, such as roc_auc and neg_log_loss, take the columns to be in that order; "
+            f"got {given.tolist()}. Sort them, and what goes by their order.",
+            ClassOrderWarning,
         )
     return given
 

@@ -50,8 +50,8 @@ class ClassImbalance(BaseSampler):
         named keep all rows. `profile`, `imbalance_ratio` and `class_order` are then ignored.
         Numbers count the rows that are not trusted, and the callable gets their labels.
     random_state : int, RandomState or None, default=None
-        Seed of the draw. An int gives rows a stream of the sampler's own, a RandomState is drawn from
-        as it is. None draws anew each time. Numpy's global state is not used.
+        Seed of the draw. An int gives rows a stream of the sampler's own, a RandomState is drawn
+        from as it is. None draws anew each time. Numpy's global state is not used.
 
     Attributes
     ----------

@@ -59,8 +59,8 @@ class InstanceDependentNoise(BaseSampler):
         drawn). Within a class, rows are then picked by sequential Poisson sampling [2]_, with
         chances about in proportion to q.
     random_state : int, RandomState or None, default=None
-        Seed of the draw. An int gives rows a stream of the sampler's own, a RandomState is drawn from
-        as it is. None draws anew each time. Numpy's global state is not used.
+        Seed of the draw. An int gives rows a stream of the sampler's own, a RandomState is drawn
+        from as it is. None draws anew each time. Numpy's global state is not used.
 
     Attributes
     ----------

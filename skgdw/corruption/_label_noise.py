@@ -51,8 +51,8 @@ class LabelNoise(BaseSampler):
         is rounded half up, then the changes of each class and of each label in it by largest
         remainder (ties drawn), adding what the label is owed by the rounding in other classes.
     random_state : int, RandomState or None, default=None
-        Seed of the draw. An int gives rows a stream of the sampler's own, a RandomState is drawn from
-        as it is. None draws anew each time. Numpy's global state is not used.
+        Seed of the draw. An int gives rows a stream of the sampler's own, a RandomState is drawn
+        from as it is. None draws anew each time. Numpy's global state is not used.
 
     Attributes
     ----------

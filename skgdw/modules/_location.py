@@ -11,6 +11,10 @@ _HEAVY_TAIL = 3.0
 # Interquartile range of the standard normal distribution.
 _NORMAL_IQR = 1.349
 _CHUNK_ROWS = 1024
+# Spread of a column over its centre that computing in doubles may have left.
+_ROUNDING_OF_DOUBLES = 2.0**-36
+# Scale of a huge constant column, as a share of it.
+_CONSTANT = 2.0**-40
 
 
 def check_shape(shape: tuple[int, ...], n_features: int) -> None:
@@ -68,6 +72,11 @@ def location_and_scale(
             if bulk > 0 and spread[j] > _HEAVY_TAIL * bulk:
                 centre[j], spread[j] = middle, bulk
     shift, scale = centre * unit, spread * unit
-    # A spread that this dtype cannot tell from rounding is that of a constant column.
-    constant = (spread <= info.eps * np.abs(centre)) | (scale < info.tiny)
-    return np.clip(shift, info.min, info.max), np.where(constant, 1.0, np.minimum(scale, info.max))
+    # A spread that may be rounding, here or in what was reckoned before, is that of a constant.
+    is_short = rows.dtype.kind == "f" and rows.dtype.itemsize < 8
+    eps = float(np.spacing(rows.dtype.type(1))) if is_short else _ROUNDING_OF_DOUBLES
+    constant = (spread <= eps * np.abs(centre)) | (scale < info.tiny)
+    # What two numbers in the format of `info` leave of a huge constant should not look large.
+    left = _CONSTANT * np.abs(shift) if eps < info.eps else 0.0
+    scale = np.where(constant, np.maximum(1.0, left), scale)
+    return np.clip(shift, info.min, info.max), np.minimum(scale, info.max)

@@ -68,7 +68,7 @@ class Probabilities(nn.Module):
         module = getattr(net.module_, "_orig_mod", net.module_)
         self.module = copy.deepcopy(module).requires_grad_(False)
         self._nonlinearity = net._get_predict_nonlinearity()
-        shares = net._class_shares(len(net.classes_))
+        shares = net._class_shares()
         on = next((p.device for p in module.parameters()), None)
         least = None if shares is None else torch.as_tensor(shares.clip(min=LEAST_SHARE), device=on)
         self.register_buffer("shares", least)

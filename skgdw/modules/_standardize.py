@@ -1,7 +1,8 @@
 """Standardisation of inputs as a layer, and the base class of the networks that begin with it."""
 
-from typing import Self
+from typing import Any, Self
 
+import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
@@ -11,6 +12,8 @@ from skgdw.modules._location import as_rows, check_shape, location_and_scale
 
 # Beyond this many scales from the centre, values are compressed to their logarithm.
 _LIMIT = 10.0
+# What the centre may be off by, in scales.
+_ROUNDING = 1e-4
 # Keeps overflow finite: the logarithm of it is 14.
 _LARGEST_EXCESS = 1e6
 
@@ -31,6 +34,9 @@ class Standardize(nn.Module):
     ----------
     shift : Tensor of shape (n_features,)
         What is subtracted; a buffer, 0 before `fit_scaling`.
+    shift_rest : Tensor of shape (n_features,)
+        What is subtracted besides, a buffer: what the dtype of `shift` has no room for in columns
+        that lie far from 0 for their scale, such as times; 0 in others.
     scale : Tensor of shape (n_features,)
         What the rest is divided by; a buffer, 1 before `fit_scaling` and for constant columns.
     limit : Tensor of shape ()
@@ -51,6 +57,7 @@ class Standardize(nn.Module):
     """
 
     shift: Tensor
+    shift_rest: Tensor
     scale: Tensor
     limit: Tensor
 
@@ -63,8 +70,21 @@ class Standardize(nn.Module):
             remedy="pass the number of columns or channels, as in `X.shape[1]`",
         )
         self.register_buffer("shift", torch.zeros(self.n_features))
+        self.register_buffer("shift_rest", torch.zeros(self.n_features))
         self.register_buffer("scale", torch.ones(self.n_features))
         self.register_buffer("limit", torch.tensor(torch.inf))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore; what was saved before times were centred to the second has no rest."""
+        super().__setstate__(state)
+        if "shift_rest" not in self._buffers:
+            self.register_buffer("shift_rest", torch.zeros_like(self.shift))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        rest = prefix + "shift_rest"
+        if prefix + "shift" in state_dict and rest not in state_dict:
+            state_dict[rest] = torch.zeros_like(state_dict[prefix + "shift"])
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     @property
     def is_fitted(self) -> bool:
@@ -100,6 +120,8 @@ class Standardize(nn.Module):
         shift, scale = location_and_scale(rows, torch.finfo(self.shift.dtype))
         self.shift.copy_(torch.from_numpy(shift))
         self.scale.copy_(torch.from_numpy(scale))
+        rest = shift - self.shift.double().cpu().numpy()
+        self.shift_rest.copy_(torch.from_numpy(np.where(np.abs(rest) > _ROUNDING * scale, rest, 0)))
         self.limit.fill_(_LIMIT)
         return self
 
@@ -123,12 +145,12 @@ class Standardize(nn.Module):
         """
         if X.ndim < 2 or X.shape[1] != self.n_features:
             check_shape(tuple(X.shape), self.n_features)  # which words the error
-        shift, scale = self.shift, self.scale
+        shift, rest, scale = self.shift, self.shift_rest, self.scale
         if X.ndim > 2:
             across = (self.n_features,) + (1,) * (X.ndim - 2)
-            shift, scale = shift.view(across), scale.view(across)
+            shift, rest, scale = shift.view(across), rest.view(across), scale.view(across)
         # Subtract before any loss of precision: float64 rows are rounded once they are small.
-        z = (X - shift) / scale
+        z = (X - shift - rest) / scale
         bounded = z.clamp(-self.limit, self.limit)
         excess = (z - bounded).clamp(-_LARGEST_EXCESS, _LARGEST_EXCESS)
         # Not by copysign, which torch does not export.

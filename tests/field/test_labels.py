@@ -19,6 +19,8 @@ from torch.utils.data import Dataset, Subset
 from classifier_cases import Net, blobs, quick
 from skgdw.model_selection import trusted_scorer
 
+pytestmark = pytest.mark.filterwarnings("ignore::skgdw.exceptions.ClassOrderWarning")
+
 
 class Kind(NamedTuple):
     """Labels in the order of the codes, and the order in which `classes=` names them."""

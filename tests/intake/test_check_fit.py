@@ -113,6 +113,7 @@ def test_codes_are_those_of_the_training_labels():
     assert np.array_equal(data.valid.y, Y_VAL[few_val])
 
 
+@pytest.mark.filterwarnings("ignore::skgdw.exceptions.ClassOrderWarning")
 def test_codes_follow_classes_that_are_given():
     data = walk(*DATA, X_val=X_VAL, y_val=Y_VAL, classes=[2, 0, 1])
     assert np.array_equal(data.valid.y, np.array([1, 2, 0])[Y_VAL])

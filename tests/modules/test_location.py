@@ -67,3 +67,32 @@ def test_unfit_rows_are_refused(X, error, match):
     with pytest.raises(error, match=match):
         layer.fit_scaling(X)
     assert layer.limit.isinf()
+
+
+@pytest.mark.parametrize("offset", [1e6, 1.7e9, 9.1e9, -4e11])
+def test_columns_far_from_zero_keep_their_shape(offset):
+    column = np.random.default_rng(0).uniform(0, 60, 200)
+    X = np.column_stack([column, offset + column])
+    layer = Standardize(2).fit_scaling(X)
+    near, far = layer(torch.as_tensor(X)).T.numpy()
+    np.testing.assert_allclose(far, near, atol=3e-4)
+
+
+@pytest.mark.parametrize("value", [1734567890.0, 1734567890123.0, 1.7e18, -4915901234567.0])
+def test_constant_columns_far_from_zero_say_nothing(value):
+    X = np.full((50, 1), value)
+    layer = Standardize(1).fit_scaling(X)
+    assert abs(float(layer(torch.as_tensor(X)).max())) < 0.1
+    single = torch.as_tensor(X.astype(np.float32))
+    assert not Standardize(1).fit_scaling(single)(single).any()
+
+
+def test_what_single_precision_cannot_tell_apart_is_constant_there_alone():
+    X = 1e9 + np.linspace(0, 60, 100)[:, None]
+    assert Standardize(1).fit_scaling(X).scale.item() == pytest.approx(X.std(), rel=1e-6)
+    assert Standardize(1).fit_scaling(X.astype(np.float32)).scale.item() == 1.0
+
+
+def test_near_columns_need_no_rest():
+    X = np.random.default_rng(0).normal(100, 1, size=(50, 3))
+    assert not Standardize(3).fit_scaling(X).shift_rest.any()

@@ -60,6 +60,7 @@ def test_other_labels_do_not_reach_a_net_that_goes_on(labels):
     assert list(net.classes_) == [*"abc"]
 
 
+@pytest.mark.filterwarnings("ignore::skgdw.exceptions.ClassOrderWarning")
 @pytest.mark.filterwarnings("ignore::skgdw.exceptions.MetaClassWarning")
 def test_a_net_that_goes_on_keeps_labels_that_come_no_more():
     net = quick(max_epochs=1, warm_start=True, classes=[*"cab"]).fit(*DATA.labelled([*"abc"]))

@@ -7,7 +7,7 @@ from sklearn.base import BaseEstimator
 
 from classifier_cases import blobs
 from skgdw._intake._check_fit import GivenRows, check_fit
-from skgdw._validation import passes_through
+from skgdw._validation import check_X, passes_through
 
 X, Y, X_META, Y_META = blobs()
 X_VAL, Y_VAL = blobs(9, 3, seed=1)[:2]
@@ -110,3 +110,25 @@ def test_rows_beside_whole_numbers_keep_what_is_not_whole(as_given):
     np.testing.assert_array_equal(found.valid.X, valid)
     alike = walk(given[0], y, as_given(meta.round() + 3.0), y_own)
     assert alike.meta.X.dtype == np.uint8  # which changes no number
+
+
+@pytest.mark.parametrize(
+    ("column", "dtype"),
+    [
+        (np.arange(60) % 7, np.float32),
+        (np.full(60, -(2**24)), np.float32),
+        (np.full(60, 2**24 + 1), np.float64),
+        (np.arange(60) - 2**40, np.float64),
+        (np.arange(60, dtype=np.uint64) + np.uint64(2**63), np.float64),
+        (np.arange(60) % 2 == 0, np.float32),
+        (np.arange(60).astype(np.float16), np.float32),
+    ],
+)
+def test_whole_numbers_that_single_precision_would_change_become_doubles(column, dtype):
+    class Own(Taker):
+        def _input_dtype(self):
+            return np.float32, np.float64
+
+    found = check_X(Own(), column[:, None], dtype=Own()._input_dtype(), reset=True)
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(found[:, 0], column.astype(np.float64))

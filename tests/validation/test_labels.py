@@ -14,6 +14,7 @@ from skgdw._validation import (
     check_same_columns,
     find_classes,
 )
+from skgdw.exceptions import ClassOrderWarning
 
 Y, Y_META = np.array([*"baab"]), np.array([*"cca"])
 
@@ -23,6 +24,7 @@ def test_classes_are_the_sorted_union():
     assert find_classes(Y, None, None).tolist() == [*"ab"]
 
 
+@pytest.mark.filterwarnings("ignore::skgdw.exceptions.ClassOrderWarning")
 def test_classes_that_are_given_keep_their_order():
     assert find_classes(Y, Y_META, [*"dcba"]).tolist() == [*"dcba"]
     assert find_classes(None, None, [2, 1]).tolist() == [2, 1]
@@ -126,3 +128,11 @@ def test_one_hot_labels_of_fewer_columns_without_names():
     words = r"`y_meta` .* got \[0, 1\] beside \[0, 1, 2\]. .*, or pass labels"
     with pytest.raises(ValueError, match=words):
         quick().fit(X, ONE_HOT[y], X_meta, np.eye(2)[np.arange(len(X_meta)) % 2])
+
+
+@pytest.mark.parametrize("given", [[2, 0, 1], ["pos", "neg"], [True, False]])
+def test_classes_in_an_order_of_their_own_are_told(given):
+    words = r"`classes` should be sorted.* roc_auc and neg_log_loss.*got \[" + f"{given[0]!r}, "
+    with pytest.warns(ClassOrderWarning, match=words):
+        assert find_classes(np.array(given), None, given).tolist() == given
+    find_classes(np.array(given), None, sorted(given))

@@ -377,6 +377,7 @@ def test_uniform_weighting_checks_the_meta_set_all_the_same():
     assert Net.calls == 0
 
 
+@pytest.mark.filterwarnings("ignore::skgdw.exceptions.ClassOrderWarning")
 def test_what_the_refusals_vary_is_accepted():
     """The arguments around the faults are sound: each case above is refused for its fault."""
     sound = [
