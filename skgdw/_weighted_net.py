@@ -199,6 +199,7 @@ class WeightedNet(BuiltNet):
             meta_weight=self.meta_weight,
             min_gradient_share=self.min_gradient_share,
             judges=self.keep_best or self.fine_tune,
+            is_stream=self._is_partial_fit,
         )
         feed = Feed(
             dataset=self.get_dataset,
@@ -299,8 +300,7 @@ class WeightedNet(BuiltNet):
             raise
         make_plain(self.history)
         # After all callbacks, so that what they change is part of what is saved.
-        resume = self._resumes()
-        if resume is not None:
+        if (resume := self._resumes()) is not None:
             resume.save(self)
 
     def training_loss(self, y_pred: Any, y: Tensor, X: Any) -> Tensor:

@@ -203,6 +203,32 @@ def test_pipelines_hand_them_on():
     plain.fit(DATA.X, DATA.y, gdwclassifier__sample_weight=WEIGHT)
 
 
+@pytest.mark.parametrize("name", ["sample_weight", "gdwclassifier__sample_weight"])
+@pytest.mark.parametrize("cached", [False, True])
+def test_meta_pipelines_give_them_to_the_last_step(name, cached, tmp_path):
+    scaled = StandardScaler().fit(DATA.X)
+    X, X_meta = scaled.transform(DATA.X), scaled.transform(DATA.X_meta)
+    expected = quick().fit(X, DATA.y, X_meta, DATA.y_meta, sample_weight=WEIGHT)
+    memory = str(tmp_path) if cached else None
+    pipe = make_meta_pipeline(StandardScaler(), quick(), memory=memory)
+    pipe.fit(DATA.X, DATA.y, (DATA.X_meta,), (DATA.y_meta,), **{name: WEIGHT})
+    assert np.array_equal(weights(pipe[-1]), weights(expected))
+    assert all("_metadata_request" not in vars(step) for _, step in pipe.steps)
+
+
+def test_a_step_that_asks_for_them_gets_them_too():
+    scaled = StandardScaler().fit(DATA.X, sample_weight=WEIGHT)
+    X, X_meta = scaled.transform(DATA.X), scaled.transform(DATA.X_meta)
+    expected = quick().fit(X, DATA.y, X_meta, DATA.y_meta, sample_weight=WEIGHT)
+    with config_context(enable_metadata_routing=True):
+        scaler = StandardScaler().set_fit_request(sample_weight=True)
+    pipe = make_meta_pipeline(scaler, quick())
+    given = {"X_meta": DATA.X_meta, "y_meta": DATA.y_meta}
+    pipe.fit(DATA.X, DATA.y, **given, sample_weight=WEIGHT)
+    np.testing.assert_allclose(weights(pipe[-1]), weights(expected), rtol=1e-5)
+    assert scaler.get_metadata_routing().fit.requests["sample_weight"] is True
+
+
 @pytest.mark.parametrize("weighting", ["class_pair", "uniform"])
 def test_partial_fit_pickles_and_resuming(weighting, tmp_path):
     class Stops(Callback):

@@ -45,6 +45,7 @@ from skgdw._validation._outputs import is_narrow
 from skgdw._validation._weighting import check_weighting
 from skgdw.weighting import Evidence
 from skgdw.weighting._row_loss import make_row_loss
+from skgdw.weighting._step_defaults import in_a_stream
 
 logger = logging.getLogger("skgdw")
 
@@ -167,6 +168,7 @@ class Assembly:
         meta_batch = layout(self.feed.first_meta_rows(meta, TRIAL_ROWS))
         jvp = self._choose_jvp(Trial(passes, row_loss, rates, batch, meta_batch, shares_pass))
         own = parts.weighting.step_defaults(n_rows, len(meta.rows))
+        own = in_a_stream(own) if settings.is_stream else own
         return MetaStep(
             infer=self.infer,
             passes=passes,

@@ -73,3 +73,4 @@ class Settings:
     meta_weight: float | None
     min_gradient_share: float | None
     judges: bool
+    is_stream: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, ClassVar, Self
 
 from sklearn import config_context
@@ -77,7 +77,9 @@ class MetaPipeline(Pipeline):
             part.transform_input = self.transform_input
         return part
 
-    def fit(self, X: RowContainer, y: RowContainer | None = None, **params: Any) -> Self:
+    def fit(
+        self, X: RowContainer, y: RowContainer | None = None, *trusted: Any, **params: Any
+    ) -> Self:
         """Fit the steps on (X, y) and the last one with the transformed trusted rows.
 
         Parameters
@@ -86,9 +88,12 @@ class MetaPipeline(Pipeline):
             Training rows.
         y : array-like of shape (n,)
             Their labels.
+        *trusted
+            ``X_meta`` and ``y_meta``, where they are not given by name.
         **params
             ``X_meta`` and ``y_meta``, best in 1-tuples, which cross-validation never cuts, or
-            ``meta_mask``; and ``X_val`` and ``y_val``, likewise.
+            ``meta_mask``; and ``X_val`` and ``y_val``, likewise. ``sample_weight`` goes to the last
+            step alone, but for steps that ask for it, or for none, by ``set_fit_request``.
 
         Returns
         -------
@@ -101,8 +106,39 @@ class MetaPipeline(Pipeline):
             If a step is scikit-learn's ``TargetEncoder``, which does not work under metadata
             routing; mark trusted rows by ``meta_mask`` in an ordinary pipeline.
         """
-        with config_context(enable_metadata_routing=True), _words_for_encoders():
+        params |= dict(zip(("X_meta", "y_meta"), trusted, strict=False))
+        own = f"{self.steps[-1][0]}__sample_weight"  # as scikit-learn's pipelines take it
+        if own in params:
+            params["sample_weight"] = params.pop(own)
+        weighs = params.get("sample_weight") is not None
+        asked = _weights_for_the_last(self) if weighs else nullcontext()
+        with config_context(enable_metadata_routing=True), _words_for_encoders(), asked:
             return super().fit(X, y, **params)
+
+
+@contextmanager
+def _weights_for_the_last(pipeline: Pipeline) -> Iterator[None]:
+    """Have the last step alone get ``sample_weight``, of those that say nothing about it."""
+    said = {}
+    for name, step in pipeline.steps:
+        if hasattr(step, "_get_metadata_request") and _says_nothing_of_weights(step):
+            said[name] = vars(step).get("_metadata_request")
+            step.set_fit_request(sample_weight=name == pipeline.steps[-1][0])
+    try:
+        yield
+    finally:
+        for name, before in said.items():
+            step = pipeline.named_steps[name]  # perhaps a copy, of one that is cached
+            if before is None:
+                vars(step).pop("_metadata_request", None)
+            else:
+                step._metadata_request = before
+
+
+def _says_nothing_of_weights(step: Any) -> bool:
+    # What it says for itself: `get_metadata_routing` may speak for estimators within.
+    requests = step._get_metadata_request().fit.requests
+    return "sample_weight" in requests and requests["sample_weight"] is None
 
 
 @contextmanager

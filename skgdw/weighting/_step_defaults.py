@@ -29,6 +29,20 @@ class StepDefaults(NamedTuple):
     min_gradient_share: float
 
 
+def in_a_stream(defaults: StepDefaults) -> StepDefaults:
+    """Return what steps are like where rows come and go, and the meta rows stay.
+
+    They are few beside all rows to come, whatever a call brings, and learnt by heart as often as
+    they come: with their full weight a network falls apart within ten calls.
+
+    Returns
+    -------
+    StepDefaults
+        With a weight of at most 0.4.
+    """
+    return defaults._replace(meta_weight=min(defaults.meta_weight, _LEAST_WEIGHT))
+
+
 def defaults_of_trainers(n_rows: int, n_meta: int) -> StepDefaults:
     """Return what steps are like where meta rows train the network too.
 

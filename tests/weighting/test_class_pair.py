@@ -381,12 +381,13 @@ def test_without_any_class_told_beliefs_begin_with_the_first_fit():
     assert not torch.equal(weighting.belief, before)
 
 
-def step_of(net):
+def step_of(net, method="fit"):
     """Fit, and return the step that was taken."""
-    steps = []
+    steps, (X, y, X_meta, y_meta) = [], blobs()
     seen = Callback()
     seen.on_epoch_end = lambda net, **kwargs: steps.append(net._running.weighted_step)
-    net.set_params(callbacks=[("seen", seen)]).fit(*blobs())
+    net.set_params(callbacks=[("seen", seen)])
+    getattr(net, method)(X, y, X_meta=X_meta, y_meta=y_meta)
     return steps[0]
 
 
@@ -398,6 +399,9 @@ def test_steps_are_what_was_measured_to_be_best():
         assert (step.meta_every, step.meta_weight, step.min_share) == own
     step = step_of(quick(meta_every=3, meta_weight=0.0, min_gradient_share=0.5))
     assert (step.meta_every, step.meta_weight, step.min_share) == (3, 0.0, 0.5)
+    assert step_of(quick(weighting="class_pair")).meta_weight == 2
+    assert step_of(quick(weighting="class_pair"), "partial_fit").meta_weight == 0.4
+    assert step_of(quick(weighting="class_pair", meta_weight=1), "partial_fit").meta_weight == 1
 
 
 # --- refusals ------------------------------------------------------------------------------------
