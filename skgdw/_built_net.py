@@ -22,6 +22,7 @@ from skgdw._net._class_weight import as_criterion_weight, criterion_weight
 from skgdw._net._kept import check_kept, kept_params
 from skgdw._net._modules import make_module
 from skgdw._net._optimizers import make_optimizer
+from skgdw._net._overrides import check_overrides
 from skgdw._net._sklearn_net import SklearnNet
 from skgdw._training._progress import FitLog, Progress
 from skgdw._training._random import RandomStream
@@ -109,6 +110,7 @@ class BuiltNet(SklearnNet):
 
     def initialize(self) -> BuiltNet:
         """Build all parts anew."""
+        check_overrides(self)
         super().initialize()
         self._built_of = kept_params(vars(self))
         if self._data is not None:  # once the classes are known, and before they are learnt

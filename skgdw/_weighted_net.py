@@ -22,6 +22,7 @@ from skgdw._feed._numbers import rows_of
 from skgdw._intake._check_fit import GivenRows, TrainingData, check_fit
 from skgdw._net._hearers import listens
 from skgdw._net._interrupts import pass_on_interrupt
+from skgdw._net._overrides import overridden
 from skgdw._net._sklearn_net import SklearnNet
 from skgdw._net._splits import split
 from skgdw._training._checkpoint import Saved, collect, restore
@@ -67,8 +68,7 @@ class WeightedNet(BuiltNet):
     @contextmanager
     def _as_before_if_refused(self) -> Iterator[None]:
         """Undo what checking and building did, where an error came before the first step."""
-        before = self.__dict__.copy()
-        n_epochs = len(getattr(self, "history_", None) or ())
+        before, n_epochs = self.__dict__.copy(), len(getattr(self, "history_", None) or ())
         try:
             yield
         except Exception:
@@ -189,6 +189,7 @@ class WeightedNet(BuiltNet):
             on_new_rate=self._begin_schedule,
             listeners=[name for name, part in self.callbacks_ if listens(part, "on_grad_computed")],
             device=torch.device(self.device or "cpu"),
+            overridden=overridden(self, "infer", "get_loss"),
         )
         settings = Settings(
             n_classes=len(self.classes_inferred_),
@@ -267,8 +268,7 @@ class WeightedNet(BuiltNet):
         return next((part for _, part in self.callbacks_ if isinstance(part, Resume)), None)
 
     def _resumed(self) -> Saved | None:
-        resume = self._resumes()
-        if resume is None:
+        if (resume := self._resumes()) is None:
             return None
         if self._is_partial_fit:
             raise ValueError(
@@ -285,8 +285,8 @@ class WeightedNet(BuiltNet):
 
     def saved_state(self, fingerprint: dict[str, str]) -> Saved:
         """Return the state of the fit between two epochs."""
-        parts = (self._running, self.history, self._random, self._seeds, self.callbacks_)
-        return collect(*parts, fingerprint)
+        kept = (self._random, self._seeds, self.callbacks_)
+        return collect(self._running, self.history, *kept, fingerprint)
 
     def notify(self, method_name: str, **kwargs: Any) -> None:
         """Tell the callbacks; at the end of an epoch see who stops, and save what is to be."""

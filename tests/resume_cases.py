@@ -39,9 +39,12 @@ class Normed(nn.Module):
         self.layers = nn.Sequential(
             nn.Linear(4, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, 3)
         )
+        self.register_buffer("seen", torch.zeros(4), persistent=False)
 
     def forward(self, X):
-        return self.layers(X)
+        if self.training:
+            self.seen.lerp_(X.detach().mean(dim=0), 0.1)
+        return self.layers(X - 0.1 * self.seen)
 
 
 def collate(samples):

@@ -57,7 +57,7 @@ MAY_IMPORT = {
     "_training": set(),
     "_training._checkpoint": {"_training._session", "_training._state"},
     "_training._fingerprint": {"_intake"},
-    "_training._state": {"_feed", "_training._keep_best"},
+    "_training._state": {"_feed", "_training._buffers", "_training._keep_best"},
     "_training._session": {
         "_feed",
         "_intake",
@@ -99,6 +99,7 @@ MAY_IMPORT = {
         "_feed",
         "_training._parts",
         "_training._random",
+        "_training._state",
         "_training._survey",
         "_training.step",
     },
@@ -122,7 +123,8 @@ MAY_IMPORT = {
         "functional",
         "weighting",
     },
-    "_training._keep_best": {"weighting"},
+    "_training._buffers": set(),
+    "_training._keep_best": {"_training._buffers", "weighting"},
     "_training._ledger": {"weighting"},
     "_training._metrics": {"_warn", "exceptions"},
     "_training._plan": {"_intake"},
@@ -167,16 +169,8 @@ LAYERS_OF_TRAINING = (
     {"_assembly", "_fine_tune", "_warm_up"},
     {"speed", "trial", "_survey", "_parts"},
     {"step", "_state", "_progress"},
-    {
-        "_fingerprint",
-        "_keep_best",
-        "_ledger",
-        "_metrics",
-        "_plan",
-        "_precision",
-        "_random",
-        "_schedule",
-    },
+    {"_fingerprint", "_keep_best", "_ledger", "_metrics", "_plan"},
+    {"_buffers", "_precision", "_random", "_schedule"},
 )
 WITHOUT_TORCH = {"exceptions", "_version", "_rows", "corruption"}
 

@@ -31,7 +31,7 @@ from skgdw._training.step._meta_step import LookAhead, MetaStep
 from skgdw._training.step._passes import Passes
 from skgdw._training.step._rates import LookAheadRates
 from skgdw._training.step._sample_weights import SampleWeights
-from skgdw._training.step._stateless import Output
+from skgdw._training.step._stateless import Output, evaluating, first_output
 from skgdw._training.trial._derivatives import choose_jvp, fastest
 from skgdw._training.trial._probe import TRIAL_ROWS, Probe, Trial, eager, wake
 from skgdw._training.trial._scaling import fill_lazy_parts, fit_input_scaling
@@ -44,7 +44,7 @@ from skgdw._validation import (
 from skgdw._validation._outputs import is_narrow
 from skgdw._validation._weighting import check_weighting
 from skgdw.weighting import Evidence
-from skgdw.weighting._row_loss import make_row_loss
+from skgdw.weighting._row_loss import RowLoss, make_row_loss
 from skgdw.weighting._step_defaults import in_a_stream
 
 logger = logging.getLogger("skgdw")
@@ -82,12 +82,51 @@ def try_module(
         fit_input_scaling(probe.stateless.module, rows.train.X, X)
     parts.set_training(True)
     takes_logits = parts.weighting.uses_meta or isinstance(parts.criterion, nn.CrossEntropyLoss)
+    if "infer" in parts.overridden:
+        _check_infer(parts, probe, X)
     check_logits(probe.logits(X), takes_logits)
     if not any(parameter.requires_grad for parameter in parts.criterion.parameters()):
         check_gradient(probe.logits_with_graph(X), probe.stateless.module)
     n_meta = None if rows.meta is None else min(feed.meta.rows_at_once, len(rows.meta.rows))
     check_batch_statistics(probe.stateless.module, feed.train.rows_at_once, n_meta)
     return first_rows
+
+
+def _check_infer(parts: Parts, probe: Probe, X: Inputs) -> None:
+    """Refuse an `infer` of the user's that does more than to call the module."""
+    stateless, cause = probe.stateless, None
+    with torch.no_grad(), probe.stream.undone(), evaluating(stateless.module):
+        found = first_output(parts.infer(X)).float()
+        try:
+            plain = stateless({}, X).float()
+            if found.shape == plain.shape and torch.allclose(found, plain, 1e-3, 1e-3):
+                return
+        except RuntimeError as error:  # such rows the module does not take
+            cause = error
+    raise ValueError(
+        "`infer` must return what the module returns for a batch: passes that look ahead, and "
+        "those that judge epochs, call the module alone. Put what it does into the module's "
+        "`forward`, other modules into that module, and what it does to rows into the Dataset."
+    ) from cause
+
+
+def _check_loss(
+    parts: Parts, probe: Probe, batch: tuple[Inputs, Tensor], row_loss: RowLoss
+) -> None:
+    """Refuse a `get_loss` of the user's that is not the criterion's loss."""
+    X, y = batch
+    with torch.no_grad(), probe.stream.undone(), evaluating(probe.stateless.module):
+        output = parts.infer(X)
+        logits = first_output(output)
+        found = parts.loss(output, y, X)
+        plain = row_loss.whole(row_loss.losses(logits, y), logits, y)
+    if not torch.allclose(found.float(), plain.float(), 1e-3, 1e-5, equal_nan=True):
+        raise ValueError(
+            f"`get_loss` must return the criterion's loss where rows are weighted, {plain:.4g} for "
+            f"the first rows; got {found:.4g}. Steps weigh the criterion's gradient by rows, and "
+            "know nothing of what is added. Put what is about rows into the criterion, a penalty "
+            'into the optimizer (weight_decay) or a callback, or take weighting="uniform".'
+        )
 
 
 def _first(asked: Number | None, own: Number) -> Number:
@@ -160,6 +199,8 @@ class Assembly:
         X, y = batch
         logits = self.probe.logits(X)
         check_logits_dtype(logits, parts.weighting, self._name)
+        if "get_loss" in parts.overridden:
+            _check_loss(parts, self.probe, batch, row_loss)
         check_weighting(parts.weighting, Evidence(logits, y, row_loss))
         rates = LookAheadRates(self.probe.stateless, parts.optimizer, settings.lookahead_lr)
         passes = Passes(self.probe.stateless, self.probe.stream)

@@ -9,6 +9,7 @@ from typing import TypedDict
 import torch
 from torch import Tensor, nn
 
+from skgdw._training._buffers import put_buffers, unlisted_buffers
 from skgdw.weighting import Evidence
 
 
@@ -41,6 +42,7 @@ class BestState(TypedDict):
     score: float
     epoch: int
     state: dict[str, Tensor] | None
+    buffers: dict[str, Tensor]
 
 
 class BestEpoch:
@@ -53,27 +55,34 @@ class BestEpoch:
     epoch : int
         Its number in the history, from 1; 0 before the first.
     state : dict of str to Tensor or None
+    buffers : dict of str to Tensor
+        What the state dict leaves out.
     """
 
     def __init__(self) -> None:
         self.score, self.epoch = float("-inf"), 0
         self.state: dict[str, Tensor] | None = None
+        self.buffers: dict[str, Tensor] = {}
 
     def hear(self, module: nn.Module, score: float, epoch: int) -> None:
         """Compare an epoch with the best; of equal ones the first stays."""
         if score > self.score:
             self.score, self.epoch = score, epoch
             self.state = copy.deepcopy(module.state_dict())
+            self.buffers = unlisted_buffers(module)
 
     def state_dict(self) -> BestState:
         """Return it as it is saved."""
-        return BestState(score=self.score, epoch=self.epoch, state=self.state)
+        kept = self.state, self.buffers
+        return BestState(score=self.score, epoch=self.epoch, state=kept[0], buffers=kept[1])
 
     def load_state_dict(self, saved: BestState) -> None:
         """Go on from what was saved."""
-        self.score, self.epoch, self.state = saved["score"], saved["epoch"], saved["state"]
+        self.score, self.epoch = saved["score"], saved["epoch"]
+        self.state, self.buffers = saved["state"], saved["buffers"]
 
     def restore(self, module: nn.Module) -> None:
         """Give the module the best parameters, if there was an epoch."""
         if self.state is not None:
             module.load_state_dict(self.state)
+            put_buffers(module, self.buffers)

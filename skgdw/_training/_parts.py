@@ -40,6 +40,8 @@ class Parts:
     listeners : list of str
         The callbacks that listen to that.
     device : torch.device
+    overridden : frozenset of str
+        Which of "infer" and "get_loss" are a user's.
     """
 
     module: nn.Module
@@ -54,6 +56,7 @@ class Parts:
     on_new_rate: Callable[[], None]
     listeners: list[str]
     device: torch.device
+    overridden: frozenset[str] = frozenset()
 
     @property
     def optimizer(self) -> Optimizer:

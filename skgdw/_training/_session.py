@@ -26,7 +26,7 @@ from skgdw._training._parts import Parts, Settings
 from skgdw._training._plan import Stage, warm_up_steps
 from skgdw._training._precision import PRECISIONS, Precision
 from skgdw._training._random import RandomStream
-from skgdw._training._state import SessionState, freeze_in, frozen_in
+from skgdw._training._state import SessionState, load_state, state_of
 from skgdw._training._survey import Survey
 from skgdw._training._warm_up import WarmUp, begin_warm_up
 from skgdw._training.speed._graph import Update
@@ -236,8 +236,7 @@ class Session:
         return SessionState(
             stage=stage.name,
             n_epochs=self.n_epochs,
-            parts={name: part.state_dict() for name, part in self._saved_parts().items()},
-            frozen=frozen_in(self._saved_parts()),
+            parts=state_of(self._saved_parts()),
             channels_last=self.feed.layout.channels_last,
             rates=self._rates,
             stream=self.stream.state_dict(),
@@ -254,11 +253,9 @@ class Session:
 
     def load_state_dict(self, saved: SessionState) -> None:
         """Go on from a saved state of this stage; the order of the rows follows with the loader."""
-        for name, part in self._saved_parts().items():
-            part.load_state_dict(saved["parts"][name])
-        freeze_in(self._saved_parts(), saved["frozen"])
+        load_state(self._saved_parts(), saved["parts"])
         self.feed.layout.channels_last = saved["channels_last"]
-        rates = saved["parts"]["optimizer"]["param_groups"]
+        rates = saved["parts"]["states"]["optimizer"]["param_groups"]
         for group, before in zip(self.parts.optimizer.param_groups, rates, strict=True):
             group.update({k: v for k, v in before.items() if k in ("lr", "initial_lr")})
         self.n_epochs, self._rates = saved["n_epochs"], saved["rates"]

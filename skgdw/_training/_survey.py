@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -13,7 +12,7 @@ from skgdw._feed._feed import Feed
 from skgdw._intake._hold_out import Rows
 from skgdw._training._random import RandomStream
 from skgdw._training.step._sample_weights import SampleWeights
-from skgdw._training.step._stateless import Stateless
+from skgdw._training.step._stateless import Stateless, evaluating
 from skgdw.weighting import Evidence
 from skgdw.weighting._row_loss import RowLoss
 
@@ -81,15 +80,3 @@ class Survey:
             else:
                 weight = self._weights.of(places)
                 yield Evidence(logits, y, self._row_loss, places, sample_weight=weight)
-
-
-@contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Put a module into evaluation mode inside the block; its parts are as before afterwards."""
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, mode in modes:
-            part.training = mode

@@ -20,6 +20,7 @@ from torch.optim import Optimizer
 from skgdw._feed._layout import Inputs
 from skgdw._training._parts import Parts
 from skgdw._training._random import NullStream
+from skgdw._training._state import load_state, state_of
 from skgdw._training._survey import Survey
 from skgdw._training.step._meta_step import MetaStep
 from skgdw._training.step._optimizing import forget_gradients, make_ready
@@ -45,6 +46,11 @@ class FoldCopy:
     module: nn.Module
     optimizer: Optimizer
     step: WarmUpStep
+
+    @property
+    def parts(self) -> dict[str, nn.Module | Optimizer]:
+        """What is saved of it."""
+        return {"module": self.module, "optimizer": self.optimizer}
 
     def __call__(self, X: Inputs, y: Tensor, rows: Tensor | None) -> None:
         """Take a training batch."""
@@ -99,10 +105,7 @@ class WarmUp:
         """Return the state between two epochs."""
         return {
             "n_left": self.n_left,
-            "copies": [
-                {"module": each.module.state_dict(), "optimizer": each.optimizer.state_dict()}
-                for each in self.copies
-            ],
+            "copies": [state_of(each.parts) for each in self.copies],
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
@@ -110,8 +113,7 @@ class WarmUp:
         self.n_left = saved["n_left"]
         del self.copies[len(saved["copies"]) :]
         for each, state in zip(self.copies, saved["copies"], strict=True):
-            each.module.load_state_dict(state["module"])
-            each.optimizer.load_state_dict(state["optimizer"])
+            load_state(each.parts, state)
 
 
 def begin_warm_up(

@@ -298,7 +298,7 @@ def test_a_module_with_a_state_of_its_own_kind_is_refused_at_the_first_epoch(tmp
 
     net = quick(Extra, callbacks=[("resume", Resume(tmp_path))])
     with pytest.raises(
-        TypeError, match=r"session\['parts'\]\['module'\]\['_extra_state'\] of .*Pair"
+        TypeError, match=r"session\['parts'\]\['states'\]\['module'\]\['_extra_state'\] of .*Pair"
     ):
         net.fit(*DATA)
 

@@ -46,6 +46,7 @@ def module_of(value):
     with torch.no_grad():
         module.weight.fill_(value)
         module.running_mean.fill_(10 * value)
+    module.register_buffer("seen", torch.tensor(100 * value), persistent=False)
     return module
 
 
@@ -59,6 +60,7 @@ def test_the_first_of_equal_epochs_stays():
     best.restore(module)
     assert module.weight.item() == 2.0
     assert module.running_mean.item() == 20.0  # buffers too
+    assert module.seen.item() == 200.0  # and those that no state dict has
 
 
 def test_what_is_kept_is_a_copy():

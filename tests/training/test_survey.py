@@ -14,8 +14,8 @@ from skgdw._feed._feed import Feed, Loading
 from skgdw._feed._layout import Layout
 from skgdw._intake._hold_out import Rows
 from skgdw._training._random import RandomStream
-from skgdw._training._survey import Survey, evaluating
-from skgdw._training.step._stateless import Stateless
+from skgdw._training._survey import Survey
+from skgdw._training.step._stateless import Stateless, evaluating
 from skgdw.weighting._row_loss import make_row_loss
 
 PLACES = np.array([5, 3, 8, 1, 0, 9, 7])

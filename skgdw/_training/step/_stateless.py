@@ -136,3 +136,15 @@ class Stateless:
                 output = self.module(**X) if isinstance(X, Mapping) else self.module(X)
         logits: Tensor = precision.widen(first_output(output))
         return logits
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put a module into evaluation mode inside the block; its parts are as before afterwards."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes:
+            part.training = mode

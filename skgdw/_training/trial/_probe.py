@@ -13,7 +13,7 @@ from skgdw._training.step._jvp import Jvp, WideDifference
 from skgdw._training.step._meta_step import LookAhead
 from skgdw._training.step._passes import Passes, TrainingPass
 from skgdw._training.step._rates import LookAheadRates
-from skgdw._training.step._stateless import Stateless
+from skgdw._training.step._stateless import Stateless, evaluating
 from skgdw.weighting import Evidence
 from skgdw.weighting._row_loss import RowLoss
 
@@ -66,7 +66,8 @@ class Probe:
         """Tell whether the module convolves images, on a CPU, and takes them with channels last.
 
         Convolutions run a good deal faster then; the numbers are the same but for rounding. A
-        module that asks for a `view` of the other order raises, and gets the other order.
+        module that asks for a `view` of the other order raises, one that reads memory as it lies
+        gives other numbers; both get the other order.
 
         Returns
         -------
@@ -79,9 +80,13 @@ class Probe:
             return False
         try:
             self.logits(channels_last(X))
+            with evaluating(self.stateless.module):  # without dropout, which draws in either order
+                one, other = self.logits(X), self.logits(channels_last(X))
         except RuntimeError:
             return False
-        return True
+        eps, norm = self.stateless.precision.eps, torch.linalg.vector_norm
+        rounding = (torch.finfo(one.dtype).eps if eps is None else eps) ** 0.5
+        return not norm(one - other) > rounding * torch.maximum(norm(one), norm(other))
 
     def repeats_itself(self, X: Inputs, logits: Tensor) -> bool:
         """Tell whether a pass with a graph gives these logits of one without, to the last bit."""

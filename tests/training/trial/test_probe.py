@@ -60,6 +60,18 @@ class ViewNet(nn.Module):
         return self.out(self.conv(X).view(len(X), -1))
 
 
+class PatchNet(nn.Module):
+    """Reads memory as it lies."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.out = nn.Conv2d(3, 4, 1), nn.Linear(108, 2)
+
+    def forward(self, X):
+        self.conv(X)
+        return self.out(X.as_strided((len(X), 108), (108, 1)))
+
+
 class MoodyNet(nn.Module):
     """Rounds otherwise where no graph is made."""
 
@@ -76,14 +88,21 @@ class MoodyNet(nn.Module):
     [
         (nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(64, 2)), (2, 3, 6, 6), True),
         (ViewNet(), (2, 3, 6, 6), False),
+        (PatchNet(), (2, 3, 6, 6), False),
+        (
+            nn.Sequential(nn.Conv2d(3, 4, 3), nn.Dropout(), nn.Flatten(), nn.Linear(64, 2)),
+            (2, 3, 6, 6),
+            True,
+        ),
         (nn.Sequential(nn.Flatten(), nn.Linear(108, 2)), (2, 3, 6, 6), False),
         (nn.Linear(3, 2), (2, 3), False),
     ],
-    ids=["convolutions", "view", "no convolution", "table"],
+    ids=["convolutions", "view", "memory", "dropout", "no convolution", "table"],
 )
 def test_channels_last_only_where_it_helps_and_works(module, shape, gains):
     with untouched(module):
-        assert probe(module).gains_by_channels_last(torch.ones(shape)) is gains
+        X = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+        assert probe(module).gains_by_channels_last(X) is gains
 
 
 @pytest.mark.parametrize(("module", "repeats"), [(nn.Linear(3, 2), True), (MoodyNet(), False)])
