@@ -126,7 +126,8 @@ class BuiltNet(SklearnNet):
 
     def initialize_module(self) -> BuiltNet:
         """Build ``module_``, ``weight_net_`` and ``weighting_``."""
-        with RandomStream(self._seed(), torch.device("cpu")).active():
+        stream = RandomStream(self._seed(), torch.device("cpu"), beside_torch=True)
+        with stream.active():
             kwargs = self.get_params_for("module")
             if isinstance(self.module, str):
                 data = self._data

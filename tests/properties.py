@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import random
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -81,10 +83,13 @@ def assert_same_state(module: nn.Module, before: Mapping[str, Tensor]) -> None:
 
 @contextmanager
 def untouched(*modules: nn.Module):
-    """Fail where the block changes a module or torch's global random state."""
+    """Fail where the block changes a module or a global random state."""
     before = [copy.deepcopy(state_of(module)) for module in modules]
     random_state = torch.get_rng_state()
+    others = random.getstate(), str(np.random.get_state())  # noqa: NPY002
     yield
+    now = random.getstate(), str(np.random.get_state())  # noqa: NPY002
+    assert now == others, "a global random state moved"
     assert torch.equal(torch.get_rng_state(), random_state), "the global random state moved"
     for module, state in zip(modules, before, strict=True):
         assert_same_state(module, state)

@@ -77,10 +77,15 @@ def try_module(
     parts.set_training(True)
     first_rows = feed.first_training_rows(rows.train, TRIAL_ROWS)
     X, _ = feed.layout(first_rows)
-    with probe.stream.undone():
-        fill_lazy_parts(probe.stateless.module, X)
-        fit_input_scaling(probe.stateless.module, rows.train.X, X)
-    parts.set_training(True)
+
+    def first_passes() -> None:
+        with probe.stream.undone():
+            fill_lazy_parts(probe.stateless.module, X)
+            fit_input_scaling(probe.stateless.module, rows.train.X, X)
+        parts.set_training(True)
+        probe.logits(X)
+
+    probe.stream.take_in(first_passes)
     takes_logits = parts.weighting.uses_meta or isinstance(parts.criterion, nn.CrossEntropyLoss)
     if "infer" in parts.overridden:
         _check_infer(parts, probe, X)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+import struct
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,25 +19,114 @@ from skgdw._rows import GLOBAL_STATES
 _LOCK = GLOBAL_STATES
 
 
+class _Source(Protocol):
+    """A global generator, as torch has them."""
+
+    def get_state(self) -> Tensor:
+        """Return where it stands."""
+
+    def set_state(self, state: Tensor) -> object:
+        """Have it stand there."""
+
+    def manual_seed(self, seed: int) -> object:
+        """Begin anew."""
+
+
+class _OfPython:
+    """Python's generator, its state as a tensor, which can be saved."""
+
+    def get_state(self) -> Tensor:
+        version, words, gauss = random.getstate()
+        return torch.tensor([version, *words, gauss is not None, _bits(gauss or 0.0)])
+
+    def set_state(self, state: Tensor) -> None:
+        version, *words, has_gauss, bits = state.tolist()
+        random.setstate((version, tuple(words), _number(bits) if has_gauss else None))
+
+    def manual_seed(self, seed: int) -> None:
+        random.seed(seed)
+
+
+class _OfNumpy:
+    """Numpy's global generator, likewise."""
+
+    def get_state(self) -> Tensor:
+        state: tuple[Any, ...] = tuple(np.random.get_state())  # noqa: NPY002
+        _, words, place, has_gauss, gauss = state
+        return torch.tensor([*words.tolist(), place, has_gauss, _bits(gauss)])
+
+    def set_state(self, state: Tensor) -> None:
+        *words, place, has_gauss, bits = state.tolist()
+        key = np.array(words, dtype=np.uint32)
+        np.random.set_state(("MT19937", key, place, has_gauss, _number(bits)))  # noqa: NPY002
+
+    def manual_seed(self, seed: int) -> None:
+        np.random.seed(seed % 2**32)  # noqa: NPY002
+
+
+_BESIDE_TORCH: tuple[_Source, ...] = (_OfPython(), _OfNumpy())
+
+
+def _bits(number: float) -> int:
+    found: int = struct.unpack("<q", struct.pack("<d", number))[0]
+    return found
+
+
+def _number(bits: int) -> float:
+    found: float = struct.unpack("<d", struct.pack("<q", bits))[0]
+    return found
+
+
 class RandomStream:
     """Random state of its own for code that draws from torch's global generators.
 
     Inside ``with stream.active():`` the global state is the stream's and goes on where the
     last such block ended; outside it is the caller's, untouched.
+
+    Parameters
+    ----------
+    seed : int
+    device : torch.device
+    beside_torch : bool, default=False
+        Whether Python's and numpy's global generators are held as well; see `take_in`.
     """
 
-    def __init__(self, seed: int, device: torch.device) -> None:
-        self._generators = [torch.default_generator]
+    def __init__(self, seed: int, device: torch.device, *, beside_torch: bool = False) -> None:
+        self._seed = seed
+        self._generators: list[_Source] = [torch.default_generator]
         if device.type == "cuda":
             index = torch.cuda.current_device() if device.index is None else device.index
             torch.cuda.init()
             self._generators.append(torch.cuda.default_generators[index])
+        if beside_torch:
+            self._generators[1:1] = _BESIDE_TORCH  # behind the CPU's, which every device has
+        self._begin()
+
+    def _begin(self) -> None:
         with _LOCK:
             outer = self._read()
             for generator in self._generators:
-                generator.manual_seed(seed)
+                generator.manual_seed(self._seed)
             self._state = self._read()
             self._write(outer)
+
+    def take_in(self, draw: Callable[[], object]) -> None:
+        """Hold Python's and numpy's global generators as well, if a call draws from them.
+
+        That takes longer than a step of a small network, so it is done for modules that need it
+        alone. Before the first `active`: the stream begins anew.
+        """
+        with _LOCK:
+            before = [source.get_state() for source in _BESIDE_TORCH]
+            try:
+                draw()
+                after = [source.get_state() for source in _BESIDE_TORCH]
+            finally:
+                for source, state in zip(_BESIDE_TORCH, before, strict=True):
+                    source.set_state(state)
+        if not all(map(torch.equal, before, after)):
+            self._generators[1:1] = _BESIDE_TORCH
+            self._begin()
 
     def _read(self) -> list[Tensor]:
         return [generator.get_state() for generator in self._generators]
@@ -90,6 +183,10 @@ class RandomStream:
 
 class NullStream:
     """Stands in for a `RandomStream` where nothing is drawn, and touches no state."""
+
+    def take_in(self, draw: Callable[[], object]) -> None:
+        """Call, and no more."""
+        draw()
 
     def state_dict(self) -> list[Tensor]:
         """Return an empty state."""

@@ -1,13 +1,17 @@
 """The private stretch of random numbers."""
+# ruff: noqa: NPY002 (numpy's global generator is what is held here)
 
+import random
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from cases import CASES, batch, seeded
+from classifier_cases import blobs, quick, weights
 from properties import untouched
 from skgdw._training._random import NullStream, RandomStream
 from skgdw._training.step._plain_step import PlainStep
@@ -158,3 +162,72 @@ def test_threads_draw_what_they_would_draw_alone():
         together = list(pool.map(train, modules, seeds))
     assert torch.equal(together[0], alone[0])
     assert torch.equal(together[1], alone[1])
+
+
+# --- generators beside torch's -------------------------------------------------------------------
+
+
+def drawn_numbers():
+    return [random.random(), random.gauss(0, 1), np.random.rand(), np.random.standard_normal()]
+
+
+def test_generators_beside_torch_are_held_where_a_call_draws_from_them():
+    stream, other = (RandomStream(5, CPU) for _ in range(2))
+    with untouched():
+        stream.take_in(np.random.rand)
+        other.take_in(lambda: None)
+        with stream.active():
+            first = drawn_numbers()
+            start = stream.rng_state()
+            second = drawn_numbers()
+            with stream.replay(start):
+                assert drawn_numbers() == second
+        with stream.undone():
+            third = drawn_numbers()
+        with stream.active():
+            assert drawn_numbers() == third
+    assert len({*first, *second, *third}) == 12
+    assert len(other.state_dict()) == 1
+    again = RandomStream(5, CPU, beside_torch=True)
+    with again.active():
+        assert drawn_numbers() == first
+        assert torch.equal(torch.rand(2), drawn_from(5, 2)[0])
+
+
+def test_their_states_are_saved_as_tensors():
+    stream, other = (RandomStream(seed, CPU, beside_torch=True) for seed in (5, 6))
+    with stream.active():
+        drawn_numbers()[:1]
+        random.gauss(0, 1)  # which keeps a second number back
+    saved = stream.state_dict()
+    assert all(isinstance(state, torch.Tensor) for state in saved)
+    with stream.active():
+        expected = drawn_numbers()
+    other.load_state_dict(saved)
+    with other.active():
+        assert drawn_numbers() == expected
+
+
+class Moody(nn.Module):
+    """Draws from generators beside torch's, at every training pass and as it is built."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Linear(4, 3), nn.Linear(4, 3)
+        self.start = float(np.random.rand())
+
+    def forward(self, X):
+        part = self.one(X) + self.start
+        if self.training and np.random.rand() + random.random() < 1:
+            return part
+        return part + self.two(X)
+
+
+@pytest.mark.parametrize("weighting", ["class_pair", "class", "uniform"])
+def test_modules_that_draw_from_them_are_seeded_too(weighting):
+    params = {"weighting": weighting, "max_epochs": 3, "batch_size": 12}
+    with untouched():
+        first = weights(quick(Moody, **params).fit(*blobs()))
+    random.seed(1)
+    np.random.seed(1)
+    assert np.array_equal(first, weights(quick(Moody, **params).fit(*blobs())))
