@@ -39,6 +39,7 @@ from skgdw._validation import (
     check_batch_statistics,
     check_criterion_frozen,
     check_gradient,
+    check_inputs_kept,
     check_logits_dtype,
 )
 from skgdw._validation._outputs import is_narrow
@@ -134,6 +135,10 @@ def _check_loss(
         )
 
 
+def _tensors(X: Inputs) -> list[Tensor]:
+    return [X] if isinstance(X, Tensor) else [*X.values()]
+
+
 def _first(asked: Number | None, own: Number) -> Number:
     """Return what the user asks for, or what the weighting takes where that is None."""
     return own if asked is None else asked
@@ -202,7 +207,9 @@ class Assembly:
         batch = self._placed()
         row_loss = make_row_loss(eager(parts.criterion), settings.n_classes)
         X, y = batch
+        versions = [each._version for each in _tensors(X)]
         logits = self.probe.logits(X)
+        check_inputs_kept([each._version for each in _tensors(X)] == versions, self._name)
         check_logits_dtype(logits, parts.weighting, self._name)
         if "get_loss" in parts.overridden:
             _check_loss(parts, self.probe, batch, row_loss)

@@ -51,6 +51,16 @@ def check_weights(weights: object, n: int, weight_net: nn.Module) -> None:
         )
 
 
+def check_inputs_kept(is_kept: bool, name: str) -> None:
+    """Refuse a module that changes its inputs: the passes of a step share them."""
+    if not is_kept:
+        raise ValueError(
+            f"`module` must leave its inputs as they are where rows are weighted; {name} changes "
+            "them in place, and a step passes the same rows several times. Write X = X * 2, say, "
+            "in place of X.mul_(2), or begin with X = X.clone()."
+        )
+
+
 def check_batch_statistics(module: nn.Module, n_train: int, n_meta: int | None) -> None:
     """Refuse batches of one row where the module normalises by batch statistics."""
     found = {"training": n_train, "meta": n_meta}

@@ -153,3 +153,16 @@ class ColumnWeightNet(nn.Linear):
 def test_weighting_net_that_returns_a_column():
     with pytest.raises((ValueError, TypeError, RuntimeError), match=r"`weight_net` .* \(n,\)"):
         quick(weight_net=ColumnWeightNet).fit(*DATA)
+
+
+class InPlace(Net):
+    def forward(self, X):
+        return super().forward(X.mul_(2).sub_(1))
+
+
+@pytest.mark.parametrize("weighting", ["class_pair", "class"])
+def test_a_module_that_changes_its_inputs_is_refused_where_rows_are_weighted(weighting):
+    words = r"`module` must leave its inputs as they are.*InPlace changes.*Write X = X \* 2, say"
+    with pytest.raises(ValueError, match=words):
+        quick(InPlace, weighting=weighting).fit(*DATA)
+    quick(InPlace, weighting="uniform").fit(*DATA)

@@ -169,3 +169,31 @@ def test_probe_leaves_the_global_random_state_alone():
 @pytest.mark.parametrize("n_classes", [2, 3, 100])
 def test_focal_loss_is_accepted_for_every_number_of_classes(n_classes):
     make_row_loss(Focal(), n_classes)
+
+
+class Cosine(nn.CrossEntropyLoss):
+    """Of logits times a factor, as cosine classifiers have it."""
+
+    factor = 16.0
+
+    def forward(self, logits, y):
+        return super().forward(self.factor * logits, y)
+
+
+@pytest.mark.parametrize("factor", [0.1, 2.0, 16.0, 32.0])
+def test_a_gradient_that_has_rounded_away_is_no_fault(factor):
+    criterion = Cosine()
+    criterion.factor = factor
+    found = make_row_loss(criterion, 10)
+    logits, y = torch.randn(6, 10, dtype=torch.float64), torch.arange(6)
+    expected = F.cross_entropy(factor * logits, y, reduction="none")
+    torch.testing.assert_close(found.losses(logits, y), expected)
+
+
+def test_what_is_set_on_the_criterion_holds_for_single_rows_too():
+    criterion = Cosine()
+    found = make_row_loss(criterion, 3)
+    criterion.factor = 2.0
+    logits, y = torch.randn(4, 3), torch.tensor([0, 1, 2, 0])
+    torch.testing.assert_close(found.losses(logits, y).mean(), criterion(logits, y))
+    assert criterion.reduction == "mean"

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from skgdw._feed._layout import Inputs
 from skgdw._training.step._jvp import Jvp, Recorded
-from skgdw._training.step._optimizing import forget_gradients, make_dense
+from skgdw._training.step._optimizing import add_gradient, forget_gradients, make_dense
 from skgdw._training.step._passes import Passes, TrainingPass
 from skgdw._training.step._plain_step import StepResult
 from skgdw._training.step._rates import LookAheadRates
@@ -166,7 +166,4 @@ class MetaStep:
         params, _ = self.look_ahead.rates()
         make_dense(params.values())
         for name, grad in meta.grad.items():
-            parameter = params[name]
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-            parameter.grad.add_(grad, alpha=self.meta_weight)
+            add_gradient(params[name], grad, self.meta_weight)

@@ -46,3 +46,18 @@ def unfuse_where_incomplete(optimizer: Optimizer) -> None:
             begun = sum("momentum_buffer" in optimizer.state.get(p, ()) for p in learning)
             if 0 < begun < len(learning):  # torch's kernel takes all or none of them
                 group["fused"] = False
+
+
+def add_gradient(parameter: Tensor, grad: Tensor, weight: float) -> None:
+    """Add a gradient that did not come by backward, as if it had.
+
+    Hooks on a parameter hold rows of an embedding, or entries that were pruned, where they are.
+    """
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
+    for hook in (parameter._backward_hooks or {}).values():
+        hooked = hook(grad)
+        grad = grad if hooked is None else hooked
+    parameter.grad.add_(grad, alpha=weight)
+    for hook in (getattr(parameter, "_post_accumulate_grad_hooks", None) or {}).values():
+        hook(parameter)

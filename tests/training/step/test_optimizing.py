@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from skgdw._training.step._optimizing import (
+    add_gradient,
     forget_gradients,
     make_ready,
     unfuse_where_incomplete,
@@ -89,3 +90,23 @@ def test_sparse_gradients_become_ordinary_ones():
     assert torch.equal(table.weight.grad, expected)
     assert rest.weight.grad is other
     optimizer.step()
+
+
+def forget_the_first(parameter):
+    parameter.grad[:1] = 0
+
+
+def test_a_gradient_is_added_as_if_it_had_come_by_backward():
+    plain, hooked, late = (nn.Parameter(torch.ones(3)) for _ in range(3))
+    hooked.register_hook(lambda grad: grad * torch.tensor([0.0, 1.0, 1.0]))
+    hooked.register_hook(lambda grad: None)
+    late.register_post_accumulate_grad_hook(forget_the_first)
+    for parameter in (plain, hooked, late):
+        (2 * parameter.sum()).backward()
+        add_gradient(parameter, torch.full((3,), 4.0), 0.5)
+    assert plain.grad.tolist() == [4.0, 4.0, 4.0]
+    assert hooked.grad.tolist() == [0.0, 4.0, 4.0]
+    assert late.grad.tolist() == [0.0, 4.0, 4.0]
+    fresh = nn.Parameter(torch.ones(2))
+    add_gradient(fresh, torch.ones(2), 3.0)
+    assert fresh.grad.tolist() == [3.0, 3.0]
