@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Self
 
 import torch
 from numpy.typing import ArrayLike, NDArray
@@ -19,7 +19,7 @@ from skgdw._intake._check_fit import TrainingData
 from skgdw._net._auto_module import make_auto_module, shape_of_rows
 from skgdw._net._class_prior import class_shares
 from skgdw._net._class_weight import as_criterion_weight, criterion_weight
-from skgdw._net._kept import check_kept, kept_params
+from skgdw._net._kept import check_kept, kept_params, set_since
 from skgdw._net._modules import make_module
 from skgdw._net._optimizers import make_optimizer
 from skgdw._net._overrides import check_overrides
@@ -117,6 +117,29 @@ class BuiltNet(SklearnNet):
             self._class_shares()
         return self
 
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters; see `SettableNet.set_params`."""
+        super().set_params(**params)
+        # A callback's at the beginning of a fit, such as skorch's InputShapeSetter.
+        is_beginning = self._data is not None and getattr(self, "_session", None) is None
+        if is_beginning and self._built_of is not None:
+            self._build_anew(set_since(self._built_of, kept_params(vars(self))))
+        return self
+
+    def _build_anew(self, names: list[str]) -> None:
+        if not names:
+            return
+        if len(self.history):
+            check_kept(self._built_of or {}, kept_params(vars(self)))
+        why = self._format_reinit_msg("module and optimizer", dict.fromkeys(names))
+        self._initialize_module(reason=why)
+        self._initialize_criterion()
+        self._initialize_optimizer()
+        self._built_of = kept_params(vars(self))
+        for _, callback in self.callbacks_:
+            if isinstance(callback, LRScheduler):  # of the optimizer that was
+                callback.on_train_begin(self)
+
     def _go_on(self) -> None:
         """See to it that the parts are what the parameters say, where training goes on."""
         if self._built_of is not None:
@@ -162,7 +185,7 @@ class BuiltNet(SklearnNet):
             "weight_net": self.weight_net_,
             "meta_lr": self.meta_lr,
             "weight_clip": self.weight_clip,
-            "n_classes": len(getattr(self, "classes_inferred_", ())),
+            "n_classes": len(getattr(self, "classes_inferred_", self.classes or ())),
         }
         weighting = make_weighting(self.weighting, self.get_params_for("weighting"), offered)
         self.weighting_ = weighting.to(self._weighting_dtype())

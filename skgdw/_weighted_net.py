@@ -129,7 +129,7 @@ class WeightedNet(BuiltNet):
     # Data.
 
     def _order_seed(self) -> int:
-        return int(self._seeds["train"])
+        return int(vars(self).get("_seeds", {"train": 0})["train"])  # outside of fit: 0
 
     def get_split_datasets(self, X: Any, y: Any = None, **kwargs: Any) -> tuple[Any, Any]:
         """Return training and validation data as datasets of whole batches."""

@@ -311,3 +311,15 @@ def test_a_schedule_of_the_users_takes_the_place_whatever_its_name(name):
     net = quick(callbacks=[(name, schedule)], max_epochs=2).fit(*blobs())
     assert dict(net.callbacks_)[name].policy is StepLR
     assert net.optimizer_.param_groups[0]["lr"] == pytest.approx(net.lr / 4)
+
+
+@pytest.mark.parametrize("weighting", ["class_pair", "class"])
+def test_what_a_weighting_has_found_out_is_read_into_a_net_that_was_only_built(weighting, tmp_path):
+    fitted = quick(weighting=weighting).fit(*blobs())
+    files = {f"f_{name}": tmp_path / name for name in ("params", "weighting")}
+    fitted.save_params(**files)
+    built = quick(weighting=weighting, classes=[0, 1, 2]).initialize()
+    built.load_params(**files)
+    X = blobs().X
+    assert np.array_equal(built.predict_proba(X), fitted.predict_proba(X))
+    assert built.noise_rate_ == fitted.noise_rate_

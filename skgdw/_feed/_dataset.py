@@ -86,6 +86,27 @@ class Batch(tuple):
         return tuple(self), None, self.rows, self.trusted
 
 
+class Together(Sequence[Any]):
+    """Rows that were read at once: a list of samples for any collate function, a batch for ours.
+
+    Parameters
+    ----------
+    batch : Batch
+    """
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+        self._samples: list[tuple[Inputs, Tensor]] | None = None
+
+    def __len__(self) -> int:
+        return len(self.batch[1])
+
+    def __getitem__(self, index: Any) -> Any:
+        if self._samples is None:  # which most batches never need
+            self._samples = self.batch.samples()
+        return self._samples[index]
+
+
 class RowDataset(SkorchDataset):
     """Tensors whose rows are handed out a batch at a time.
 
@@ -119,8 +140,8 @@ class RowDataset(SkorchDataset):
         trusted = None if self.trusted is None else self.trusted[index]
         return Batch(take_rows(self.X, index), self.y[index], self.rows[index], trusted)
 
-    def __getitems__(self, indices: Indices) -> Batch:
-        return self[torch.as_tensor(indices)]
+    def __getitems__(self, indices: Indices) -> Together:
+        return Together(self[torch.as_tensor(indices)])
 
     def to(self, device: torch.device) -> RowDataset:
         """Return the dataset with its tensors on that device."""

@@ -118,7 +118,10 @@ def make_loader(
         kwargs = {**iterator.keywords, **kwargs}
         iterator = iterator.func
     if not _is_data_loader(iterator):
-        return iterator(dataset, batch_size=batch_size, shuffle=shuffle, **kwargs)
+        made = iterator(dataset, batch_size=batch_size, shuffle=shuffle, **kwargs)
+        if isinstance(made, DataLoader):  # of a function's
+            keep_numbers(made)
+        return made
     if isinstance(dataset, RowDataset) and iterator is DataLoader and not _has_values(kwargs):
         placed = _place(dataset, device)
         passes = make_passes(len(placed), shuffle=shuffle, generator=generator, balance=balance)

@@ -11,7 +11,7 @@ from numpy import ndarray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset, default_collate, default_convert
 
-from skgdw._feed._dataset import Batch, RowDataset
+from skgdw._feed._dataset import Batch, RowDataset, Together
 from skgdw._feed._places import Collated
 
 _DEFAULTS = (default_collate, default_convert)
@@ -121,8 +121,8 @@ class NumberedCollate:
     def __call__(self, fetched: object) -> object:
         """Collate samples of a `RowDataset` or of a `Numbered`; others get no numbers."""
         trusted = None
-        if isinstance(fetched, Batch):
-            samples, rows, trusted = fetched.samples(), fetched.rows, fetched.trusted
+        if isinstance(fetched, Together):
+            samples, rows, trusted = [*fetched], fetched.batch.rows, fetched.batch.trusted
         elif isinstance(fetched, Fetched):
             samples, rows = fetched
         else:
@@ -144,9 +144,9 @@ def _is_pair(batch: object) -> bool:
     return isinstance(batch, tuple | list) and len(batch) == 2
 
 
-def as_is(batch: Batch) -> Batch:
+def as_is(fetched: Together) -> Batch:
     """Return the batch: whole rows of tensors need no collating."""
-    return batch
+    return fetched.batch
 
 
 def keep_numbers(loader: DataLoader[Any]) -> None:

@@ -21,6 +21,11 @@ def kept_params(params: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def set_since(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return the names of parameters that are others than they were."""
+    return [name for name in {**before, **now} if not _is_same(before.get(name), now.get(name))]
+
+
 def check_kept(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Refuse to go on with parts that were built of other parameters.
 
@@ -34,8 +39,7 @@ def check_kept(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     ValueError
         If any was set to something else in between; all of them are named.
     """
-    unlike = [name for name in {**before, **now} if not _is_same(before.get(name), now.get(name))]
-    if unlike:
+    if unlike := set_since(before, now):
         raise ValueError(
             f"{', '.join(f'`{name}`' for name in sorted(unlike))} must stay as the parts were "
             "built where training goes on with these, in `partial_fit` and under `warm_start`; got "

@@ -37,10 +37,12 @@ from skgdw._training.trial._probe import TRIAL_ROWS, Probe, Trial, eager, wake
 from skgdw._training.trial._scaling import fill_lazy_parts, fit_input_scaling
 from skgdw._validation import (
     check_batch_statistics,
+    check_codes,
     check_criterion_frozen,
     check_gradient,
     check_inputs_kept,
     check_logits_dtype,
+    warn_of_channels_last,
 )
 from skgdw._validation._outputs import is_narrow
 from skgdw._validation._weighting import check_weighting
@@ -84,7 +86,12 @@ def try_module(
             fill_lazy_parts(probe.stateless.module, X)
             fit_input_scaling(probe.stateless.module, rows.train.X, X)
         parts.set_training(True)
-        probe.logits(X)
+        try:
+            probe.logits(X)
+        except RuntimeError:
+            if isinstance(X, Tensor):  # perhaps that is why
+                warn_of_channels_last(tuple(X.shape))
+            raise
 
     probe.stream.take_in(first_passes)
     takes_logits = parts.weighting.uses_meta or isinstance(parts.criterion, nn.CrossEntropyLoss)
@@ -207,6 +214,7 @@ class Assembly:
         batch = self._placed()
         row_loss = make_row_loss(eager(parts.criterion), settings.n_classes)
         X, y = batch
+        check_codes(y)
         versions = [each._version for each in _tensors(X)]
         logits = self.probe.logits(X)
         check_inputs_kept([each._version for each in _tensors(X)] == versions, self._name)

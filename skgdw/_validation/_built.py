@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable, Iterable, Sized
 from typing import Any, TypeVar
 
@@ -24,7 +25,17 @@ def copied(module: _Module) -> _Module:
     make: Callable[..., Tensor] = UninitializedBuffer
     lazy = [buffer for buffer in module.buffers() if is_lazy(buffer)]
     copies = {id(b): make(device=b.device, dtype=b.dtype) for b in lazy}
-    return copy.deepcopy(module, copies)
+    try:
+        return copy.deepcopy(module, copies)
+    except Exception as error:  # of many kinds, by what it holds
+        if isinstance(error, MemoryError):
+            raise
+        raise ValueError(
+            "`module` as an instance must be one that can be copied, so that it is not trained "
+            f"itself; {type(module).__name__} cannot be: {error} Pass its class, or a function "
+            "that builds it; for weight_norm and pruning there are "
+            "torch.nn.utils.parametrizations."
+        ) from error
 
 
 def check_optimizer(optimizer: Optimizer) -> None:
@@ -33,6 +44,13 @@ def check_optimizer(optimizer: Optimizer) -> None:
         raise ValueError(
             "`optimizer` must step without a closure, because a weighted step is no function of "
             "the parameters alone; got LBFGS. Use SGD, Adam or another first-order optimizer."
+        )
+    closure = inspect.signature(type(optimizer).step).parameters.get("closure")
+    if closure is not None and closure.default is closure.empty:
+        raise ValueError(
+            "`optimizer` must step without a closure, because a weighted step is no function of "
+            f"the parameters alone; {type(optimizer).__name__}.step asks for one. Use SGD, Adam or "
+            "another first-order optimizer."
         )
     if isinstance(optimizer, torch.optim.SparseAdam):
         raise ValueError(
@@ -48,6 +66,17 @@ def check_weights(weights: object, n: int, weight_net: nn.Module) -> None:
         raise ValueError(
             f"`weight_net` must map losses (n,) to weights (n,); {type(weight_net).__name__} "
             f"returned shape {shape} for {n} losses. Squeeze its output."
+        )
+
+
+def check_codes(y: Tensor) -> None:
+    """Refuse a batch whose labels are no class codes, where rows are weighted."""
+    if y.ndim != 1 or y.dtype is not torch.int64:
+        raise TypeError(
+            "Batches must have one class code a row, int64, where rows are weighted; got labels of "
+            f"{str(y.dtype).removeprefix('torch.')} and shape {tuple(y.shape)}, as a collate "
+            "function that mixes labels makes them. Leave labels as they are, or take "
+            'weighting="uniform".'
         )
 
 

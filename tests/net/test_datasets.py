@@ -61,3 +61,37 @@ def test_float64_module_keeps_what_float32_would_round():
     rows, meta = 1e12 + X, 1e12 + X_META
     net = quick(Dates().double(), max_epochs=12, batch_size=12).fit(rows, Y, meta, Y_META)
     assert net.score(rows, Y) > 0.9
+
+
+def by_a_function(dataset, **options):
+    return torch.utils.data.DataLoader(dataset, **options)
+
+
+@pytest.mark.parametrize("weighting", ["class_pair", "uniform"])
+def test_iterators_may_be_functions(weighting):
+    names = ("iterator_train", "iterator_valid", "iterator_meta")
+    params = {"weighting": weighting, "batch_size": 12, "max_epochs": 2}
+    own = quick(**params, **dict.fromkeys(names, by_a_function), iterator_train__shuffle=False)
+    plain = quick(**params, iterator_train__shuffle=False)
+    own.fit(*DATA)
+    plain.fit(*DATA)
+    assert own.predict(X).shape == (48,)
+    assert (own.row_ledger_["times_seen"] == 2).all()
+    if weighting == "uniform":
+        assert np.array_equal(weights(own), weights(plain))
+
+
+def test_a_plain_data_loader_takes_what_get_dataset_returns():
+    net = quick().fit(*DATA)
+    loader = torch.utils.data.DataLoader(net.get_dataset(X.astype(np.float32), Y), batch_size=10)
+    batches = list(loader)
+    assert [tuple(part.shape) for part in batches[0]] == [(10, 4), (10,)]
+    assert torch.equal(torch.cat([y for _, y in batches]), torch.as_tensor(Y))
+
+
+def test_the_loader_of_training_can_be_had_outside_of_a_fit():
+    built = quick(classes=[0, 1, 2]).initialize()
+    for net in (built, quick().fit(*DATA)):
+        loader = net.get_iterator(net.get_dataset(X.astype(np.float32), Y), training=True)
+        rows, labels = next(iter(loader))
+        assert len(rows) == len(labels) == 48

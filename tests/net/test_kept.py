@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from skorch.callbacks import Callback, InputShapeSetter
 from torch import nn
 
 from classifier_cases import Net, blobs, quick
@@ -87,3 +88,35 @@ def test_others_are_not(one, other):
 def test_what_training_reads_again_is_not_kept():
     params = {"module": 1, "module__a": 2, "lr": 3, "optimizer__momentum": 4, "weighting": 5}
     assert kept_params(params) == {"module": 1, "module__a": 2}
+
+
+class Shaped(nn.Module):
+    def __init__(self, input_dim=9):
+        super().__init__()
+        self.out = nn.Linear(input_dim, 3)
+
+    def forward(self, X):
+        return self.out(X)
+
+
+@pytest.mark.parametrize("weighting", ["class_pair", "class", "uniform"])
+def test_what_a_callback_sets_as_training_begins_is_built(weighting):
+    net = quick(Shaped, weighting=weighting, callbacks=[InputShapeSetter()]).fit(*DATA)
+    assert net.module_.out.in_features == 4
+    assert net.optimizer_.param_groups[0]["params"][0] is net.module_.out.weight
+    expected = quick(Shaped, module__input_dim=4, weighting=weighting).fit(*DATA)
+    assert net.predict_proba(DATA.X).shape == expected.predict_proba(DATA.X).shape
+    X, y, X_meta, y_meta = DATA
+    net.partial_fit(X, y, X_meta=X_meta, y_meta=y_meta)
+
+
+def test_but_not_where_training_goes_on():
+    class Sets(Callback):
+        def on_train_begin(self, net, **kwargs):
+            if len(net.history):
+                net.set_params(module__hidden=5)
+
+    net = quick(callbacks=[Sets()]).fit(*DATA)
+    X, y, X_meta, y_meta = DATA
+    with pytest.raises(ValueError, match=r"`module__hidden` must stay as the parts were built"):
+        net.partial_fit(X, y, X_meta=X_meta, y_meta=y_meta)

@@ -8,7 +8,12 @@ import torch
 from torch import nn
 
 from classifier_cases import Net, blobs, quick, weights
-from skgdw.exceptions import CriterionError, ModuleOutputError, ProbabilityOutputWarning
+from skgdw.exceptions import (
+    ChannelsLastWarning,
+    CriterionError,
+    ModuleOutputError,
+    ProbabilityOutputWarning,
+)
 from skgdw.modules import WeightNet
 
 DATA = blobs()
@@ -166,3 +171,60 @@ def test_a_module_that_changes_its_inputs_is_refused_where_rows_are_weighted(wei
     with pytest.raises(ValueError, match=words):
         quick(InPlace, weighting=weighting).fit(*DATA)
     quick(InPlace, weighting="uniform").fit(*DATA)
+
+
+class Uncopied(Net):
+    def __deepcopy__(self, memo):
+        raise RuntimeError("no copies of this.")
+
+
+def test_an_instance_that_cannot_be_copied():
+    words = r"`module` as an instance must .*Uncopied cannot be: no copies of this. Pass its class"
+    with pytest.raises(ValueError, match=words):
+        quick(Uncopied()).fit(*DATA)
+    quick(Uncopied).fit(*DATA)
+
+
+class Twice(torch.optim.SGD):
+    def step(self, closure):
+        closure()
+        return super().step(closure)
+
+
+@pytest.mark.parametrize("weighting", ["class", "uniform"])
+def test_an_optimizer_that_asks_for_a_closure(weighting):
+    with pytest.raises(ValueError, match=r"without a closure.*; Twice.step asks for one. Use SGD"):
+        quick(optimizer=Twice, weighting=weighting).fit(*DATA)
+
+
+def mixed(samples):
+    X = torch.stack([x for x, _ in samples])
+    y = torch.nn.functional.one_hot(torch.tensor([int(y) for _, y in samples]), 3).double()
+    return X, 0.5 * y + 0.5 * y.flip(0)
+
+
+@pytest.mark.parametrize("weighting", ["class", "class_pair"])
+def test_labels_that_are_mixed_are_refused_where_rows_are_weighted(weighting):
+    words = r"one class code a row, int64.*got labels of float64 and shape \(8, 3\), as a collate"
+    net = quick(weighting=weighting, iterator_train__collate_fn=mixed, batch_size=20)
+    with pytest.raises(TypeError, match=words):
+        net.fit(*DATA)
+
+
+class Convolves(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.out = nn.Conv2d(3, 2, 3), nn.Linear(2, 3)
+
+    def forward(self, X):
+        return self.out(self.conv(X).mean(dim=(2, 3)))
+
+
+def test_images_with_their_channels_last_are_told_where_a_module_does_not_take_them():
+    X = np.random.default_rng(0).random((60, 12, 12, 3), dtype=np.float32)
+    X_meta = np.random.default_rng(1).random((12, 12, 12, 3), dtype=np.float32)
+    with (
+        pytest.warns(ChannelsLastWarning, match=r"X.transpose\(0, 3, 1, 2\)"),
+        pytest.raises(RuntimeError, match="channels"),
+    ):
+        quick(Convolves).fit(X, np.arange(60) % 3, X_meta, np.arange(12) % 3)
