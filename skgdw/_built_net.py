@@ -181,11 +181,12 @@ class BuiltNet(SklearnNet):
         return torch.promote_types(self._module_dtype(), torch.float32)
 
     def _initialize_weighting(self) -> None:
+        known = () if self.classes is None else self.classes
         offered = {
             "weight_net": self.weight_net_,
             "meta_lr": self.meta_lr,
             "weight_clip": self.weight_clip,
-            "n_classes": len(getattr(self, "classes_inferred_", self.classes or ())),
+            "n_classes": len(getattr(self, "classes_inferred_", known)),
         }
         weighting = make_weighting(self.weighting, self.get_params_for("weighting"), offered)
         self.weighting_ = weighting.to(self._weighting_dtype())

@@ -9,14 +9,43 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score
+from sklearn.utils import check_consistent_length
+from sklearn.utils.multiclass import type_of_target
 from skorch import NeuralNet
 from skorch.callbacks.scoring import ScoringBase
 from torch.utils.data import Dataset
 
-from skgdw._rows import as_host_array, is_dataset
+from skgdw._rows import as_host_array, as_labels, is_dataset
 
 # What numpy and torch both have a dtype for.
 _NUMBERS = "biuf"
+
+
+def accuracy(y: Any, predicted: NDArray[Any], sample_weight: Any = None) -> float:
+    """Return the share of labels that were predicted.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,), or one-hot (n, c)
+    predicted : ndarray of shape (n,)
+    sample_weight : array-like of shape (n,), optional
+
+    Returns
+    -------
+    float
+    """
+    labels = as_labels(y, "y") if np.ndim(y) == 2 else y
+    try:
+        is_known = type_of_target(labels) != "unknown"
+    except TypeError:
+        is_known = False
+    if is_known:
+        return float(accuracy_score(labels, predicted, sample_weight=sample_weight))
+    # Dates, bytes and the like, which `fit` takes, and scikit-learn's score does not.
+    labels = as_labels(labels, "y")
+    check_consistent_length(labels, predicted, sample_weight)
+    return float(np.average(labels == predicted, weights=sample_weight))
 
 
 def as_labels_of(codes: Any, classes: NDArray[Any]) -> Any:

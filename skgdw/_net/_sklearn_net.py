@@ -24,10 +24,10 @@ from skgdw._net._doc_link import DocLinked
 from skgdw._net._hearers import Hearers
 from skgdw._net._monitors import MISSING, check_monitors, explain
 from skgdw._net._pickle import SavingNet
-from skgdw._net._scoring import as_labels_of, labels_for
+from skgdw._net._scoring import accuracy, as_labels_of, labels_for
 from skgdw._net._set_params import SettableNet
 from skgdw._net._signature import show_inherited
-from skgdw._rows import RowContainer, as_labels, is_dataset, local_random_state
+from skgdw._rows import RowContainer, is_dataset, local_random_state
 from skgdw._validation import (
     check_any_rows,
     check_form,
@@ -286,9 +286,7 @@ class SklearnNet(SettableNet, SavingNet, FedNet, DocLinked, NeuralNetClassifier)
         """
         if y is None and is_dataset(X):
             y = labels_inside(X, self.classes_)
-        labels: Any = check_given(y, "y")
-        labels = as_labels(labels, "y") if np.ndim(labels) == 2 else labels
-        return float(super().score(X, labels, sample_weight))
+        return accuracy(check_given(y, "y"), self.predict(X), sample_weight)
 
     def predict_log_proba(self, X: RowContainer) -> np.ndarray:
         """Return the logarithms of class probabilities.

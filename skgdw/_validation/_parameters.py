@@ -60,7 +60,9 @@ _BATCH_SIZE = "an integer >= 1, or -1 for all rows"
 
 
 def _weighs_classes(value: object) -> bool:
-    return value is None or isinstance(value, Mapping) or value == "balanced"
+    # A text first: arrays compare entry by entry.
+    is_known = isinstance(value, str) and value == "balanced"
+    return value is None or isinstance(value, Mapping) or is_known
 
 
 RULES = (

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skgdw._rows import IntArray
+from skgdw._rows import IntArray, as_host_array
 
 _NONE_COUNTS = "`sample_weight` must be positive for some row that is trained on; got zeros alone."
 
@@ -35,7 +35,7 @@ def check_sample_weight(given: Any, n: int) -> NDArray[np.float64] | None:
     if given is None:
         return None
     try:
-        weight = np.asarray(given, dtype=np.float64)
+        weight = np.asarray(as_host_array(given), dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"`sample_weight` must hold numbers; got {type(given).__name__}: {error}."

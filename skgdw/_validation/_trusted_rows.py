@@ -90,9 +90,14 @@ def check_pair(
     holds_labels = passes_through(X) and not is_mapping(X)
     if X is None or (y is None and not holds_labels):
         missing, given = (names.y, names.X) if y is None else (names.X, names.y)
+        hint = (
+            " Weights of rows go by name, as sample_weight=..."
+            if getattr(X, "ndim", 0) == 1
+            else ""
+        )
         raise ValueError(
             f"`{names.X}` and `{names.y}` must come together; got `{given}` without `{missing}`. "
-            f"Pass `{missing}` as well."
+            f"Pass `{missing}` as well.{hint}"
         )
     return GivenPair(X, y, is_bare)
 
@@ -117,6 +122,11 @@ def check_one_validation_set(valid: GivenPair | None, train_split: object) -> No
 
 
 def _unwrap(value: RowContainer | None, name: str) -> Any:
+    if isinstance(value, list) and len(value) == 1 and np.ndim(value[0]) >= 1:
+        raise ValueError(
+            f"`{name}` as a list must hold rows; got a list of one array of shape "
+            f"{np.shape(value[0])}. Pass a 1-tuple, ({name},), or the bare array."
+        )
     if not isinstance(value, tuple):
         return value
     if len(value) != 1:

@@ -9,7 +9,14 @@ from sklearn.base import BaseEstimator
 from sklearn.metrics import check_scoring
 from sklearn.utils.metadata_routing import MetadataRequest
 
-from skgdw._rows import RowContainer, check_mask, check_same_length, n_rows, take_rows
+from skgdw._rows import (
+    RowContainer,
+    as_labels,
+    check_mask,
+    check_same_length,
+    n_rows,
+    take_rows,
+)
 
 
 def trusted_scorer(
@@ -60,6 +67,11 @@ def trusted_scorer(
     ``search.score(X_test, y_test)`` scores on the trusted rows, whatever is passed. Take
     ``search.best_estimator_.score(X_test, y_test)`` for the test rows.
 
+    What compares scores of changed rows cannot use it, as it never looks at them:
+    :func:`sklearn.inspection.permutation_importance` finds nothing important, feature selection
+    gets scores that are NaN, and training scores are those of the trusted rows again. Call
+    such tools with the trusted rows themselves and a score of scikit-learn's.
+
     :class:`sklearn.model_selection.TunedThresholdClassifierCV` cannot use it, for it takes
     scikit-learn's own scorers apart. Tune the threshold of a fitted classifier on trusted rows
     instead: ``TunedThresholdClassifierCV(fitted, cv="prefit", refit=False).fit(X_clean, y_clean)``.
@@ -108,7 +120,7 @@ class TrustedRowsScorer(_TrustedScorer):
 
     def __init__(self, X_clean: Any, y_clean: Any, scoring: Any) -> None:
         self.X_clean = X_clean
-        self.y_clean = y_clean
+        self.y_clean = as_labels(y_clean, "y_clean") if np.ndim(y_clean) == 2 else y_clean
         self.scoring = scoring
 
     def __call__(

@@ -241,3 +241,9 @@ def test_names_itself():
     assert repr(trusted_scorer(scoring="accuracy")) == "trusted_scorer(scoring='accuracy')"
     found = repr(trusted_scorer(X_CLEAN, Y_CLEAN))
     assert found == "trusted_scorer(12 rows, scoring='balanced_accuracy')"
+
+
+def test_labels_that_are_one_hot():
+    X, y, *meta = blobs()
+    net = quick().fit(X, y, *meta)
+    assert trusted_scorer(X, np.eye(3)[y])(net) == trusted_scorer(X, y)(net)

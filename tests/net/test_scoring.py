@@ -1,8 +1,11 @@
 """What callbacks that score see; every kind of labels is in tests/field/test_labels.py."""
 
+import datetime
 import pickle
+from decimal import Decimal
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from skorch.callbacks import Callback, EpochScoring
@@ -98,3 +101,27 @@ class _Keep:
     def __call__(self, net, X, y):
         self.kept.append(pickle.dumps(net))
         return net.score(X, y)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [datetime.date(2020, 1, day) for day in (1, 2, 3)],
+        [Decimal("0.5"), Decimal("1.5"), Decimal("2.5")],
+        [b"ash", b"elm", b"oak"],
+        list(pd.period_range("2020", periods=3, freq="M")),
+        list(pd.date_range("2020", periods=3)),
+    ],
+    ids=["dates", "decimals", "bytes", "periods", "times"],
+)
+def test_labels_that_can_be_learnt_can_be_scored(names):
+    X, y, X_meta, y_meta = blobs()
+    labels = np.empty(3, dtype=object)
+    labels[:] = names
+    net = quick(max_epochs=5).fit(X, list(labels[y]), X_meta, list(labels[y_meta]))
+    plain = quick(max_epochs=5).fit(X, y, X_meta, y_meta)
+    weight = np.arange(len(y)) % 3
+    assert net.score(X, list(labels[y])) == plain.score(X, y)
+    assert net.score(X, list(labels[y]), weight) == pytest.approx(plain.score(X, y, weight))
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        net.score(X, list(labels[y])[:-1])

@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -194,3 +195,9 @@ def test_faults_of_several_rules_stand_in_their_order():
     )
     with pytest.raises(ValueError, match=words):
         quick(weighting="gdw", meta_lr=-1, iterator_meta__batch_size=0).fit(*DATA)
+
+
+@pytest.mark.parametrize("weight", [np.ones(3), pd.Series([1.0, 2.0, 3.0]), [1, 2, 3]], ids=type)
+def test_weights_of_classes_go_by_label(weight):
+    with pytest.raises(ValueError, match=r"`class_weight` must be \"balanced\", a mapping of lab"):
+        quick(class_weight=weight).fit(*blobs())

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from skgdw._validation._sample_weight import check_sample_weight, relative_weight
 
@@ -30,3 +31,8 @@ def test_rows_that_teach_do_not_make_up_for_those_that_train():
         relative_weight(np.array([0.0, 0.0, 1.0, 1.0]), FIRST)
     with pytest.raises(ValueError, match="for some row that is trained on; got zeros alone"):
         check_sample_weight(np.zeros(4), 4)
+
+
+def test_a_tensor_with_a_graph():
+    weight = torch.linspace(0, 1, 5, requires_grad=True)
+    np.testing.assert_allclose(check_sample_weight(weight, 5), weight.detach())

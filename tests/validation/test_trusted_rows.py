@@ -427,3 +427,17 @@ def test_rows_without_the_names_of_the_columns(name):
 def test_a_single_row_in_place_of_rows():
     with pytest.raises(ValueError, match="`X_meta` must hold rows as X does: Expected 2D array"):
         quick().fit(X, Y, X_META[0], Y_META[:1])
+
+
+def test_weights_in_the_place_of_a_meta_set():
+    words = r"`X_meta` without `y_meta`. Pass `y_meta` as well. Weights of rows go by name, as samp"
+    with pytest.raises(ValueError, match=words):
+        quick().fit(X, Y, np.ones(len(Y)))
+
+
+def test_a_list_in_the_place_of_a_tuple():
+    words = (
+        r"`X_meta` as a list must hold rows; got a list of one array of shape \(12, 4\). Pass a 1"
+    )
+    with pytest.raises(ValueError, match=words):
+        quick().fit(X, Y, [X_META], [Y_META])
