@@ -27,7 +27,7 @@ def weighted():
 
 
 def own_loader(dataset, batch_size, shuffle, **options):
-    return DataLoader(dataset, batch_size=batch_size, shuffle=shuffle, collate_fn=lambda rows: rows)
+    return DataLoader(dataset, batch_size=batch_size, shuffle=shuffle)
 
 
 def noise(shape):
