@@ -55,6 +55,8 @@ def main(argv=None):
         for label, params in SETTINGS.items():
             shown = ""
             for size in ROWS_A_CALL:
+                if size > len(make_rows(CELLS[name], 0, "held-out", args.data).y):
+                    continue
                 found = [
                     score(
                         make_rows(CELLS[name], seed, "held-out", args.data),
