@@ -131,9 +131,12 @@ class BuiltNet(SklearnNet):
             return
         if len(self.history):
             check_kept(self._built_of or {}, kept_params(vars(self)))
-        why = self._format_reinit_msg("module and optimizer", dict.fromkeys(names))
-        self._initialize_module(reason=why)
-        self._initialize_criterion()
+        why = self._format_reinit_msg("parts", dict.fromkeys(names))
+        heads = {name.partition("__")[0] for name in names}
+        if heads & {"module", "weight_net"}:  # else what a callback has loaded stays
+            self._initialize_module(reason=why)
+        if heads & {"module", "criterion", "class_weight"}:
+            self._initialize_criterion()
         self._initialize_optimizer()
         self._built_of = kept_params(vars(self))
         for _, callback in self.callbacks_:

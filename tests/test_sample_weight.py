@@ -7,9 +7,10 @@ import pytest
 import torch
 from sklearn import config_context
 from sklearn.base import clone
+from sklearn.compose import make_column_transformer
 from sklearn.ensemble import AdaBoostClassifier
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 from skorch.dataset import ValidSplit
@@ -211,9 +212,39 @@ def test_meta_pipelines_give_them_to_the_last_step(name, cached, tmp_path):
     expected = quick().fit(X, DATA.y, X_meta, DATA.y_meta, sample_weight=WEIGHT)
     memory = str(tmp_path) if cached else None
     pipe = make_meta_pipeline(StandardScaler(), quick(), memory=memory)
+    given = list(pipe.steps)
     pipe.fit(DATA.X, DATA.y, (DATA.X_meta,), (DATA.y_meta,), **{name: WEIGHT})
     assert np.array_equal(weights(pipe[-1]), weights(expected))
-    assert all("_metadata_request" not in vars(step) for _, step in pipe.steps)
+    assert all("_metadata_request" not in vars(step) for _, step in (*pipe.steps, *given))
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda scaler: make_column_transformer((scaler, [0, 1, 2, 3])),
+        lambda scaler: FeatureUnion([("one", scaler)]),
+        lambda scaler: make_pipeline(scaler),
+    ],
+    ids=["columns", "union", "pipeline"],
+)
+def test_steps_within_steps_get_none(wrap):
+    scaled = StandardScaler().fit(DATA.X)
+    X, X_meta = scaled.transform(DATA.X), scaled.transform(DATA.X_meta)
+    expected = quick().fit(X, DATA.y, X_meta, DATA.y_meta, sample_weight=WEIGHT)
+    scaler = StandardScaler()
+    pipe = make_meta_pipeline(wrap(scaler), quick())
+    given = {"X_meta": DATA.X_meta, "y_meta": DATA.y_meta}
+    pipe.fit(DATA.X, DATA.y, **given, sample_weight=WEIGHT)
+    assert np.array_equal(weights(pipe[-1]), weights(expected))
+    assert "_metadata_request" not in vars(scaler)
+
+
+def test_arguments_in_the_wrong_place_are_refused():
+    pipe = make_meta_pipeline(StandardScaler(), quick())
+    with pytest.raises(TypeError, match=r"X_meta and y_meta by position, .*got 3 further argum"):
+        pipe.fit(*DATA, WEIGHT)
+    with pytest.raises(TypeError, match=r"each once.*got X_meta twice"):
+        pipe.fit(*DATA, X_meta=DATA.X_meta)
 
 
 def test_a_step_that_asks_for_them_gets_them_too():

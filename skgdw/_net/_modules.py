@@ -37,7 +37,9 @@ def make_module(
         If arguments are missing, or what comes out is no module.
     """
     is_instance = isinstance(factory, nn.Module)
-    if missing := [] if is_instance and not kwargs else _missing(factory, kwargs):
+    is_ours = getattr(build, "__module__", "").startswith(("skorch", "skgdw"))
+    is_told = is_ours and not (is_instance and not kwargs)  # a user's may add some
+    if missing := _missing(factory, kwargs) if is_told else []:
         what = getattr(factory, "__name__", type(factory).__name__)
         hint = "" if isinstance(factory, type) or is_instance else " A function of a batch is none."
         raise TypeError(

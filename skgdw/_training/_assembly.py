@@ -48,7 +48,6 @@ from skgdw._validation._outputs import is_narrow
 from skgdw._validation._weighting import check_weighting
 from skgdw.weighting import Evidence
 from skgdw.weighting._row_loss import RowLoss, make_row_loss
-from skgdw.weighting._step_defaults import in_a_stream
 
 logger = logging.getLogger("skgdw")
 
@@ -75,6 +74,15 @@ def try_module(
     -------
     Batch
         The rows, not placed yet.
+
+    Raises
+    ------
+    ValueError
+        If `infer` is a user's, and does more than to call the module.
+    RuntimeError
+        Of the module's own, if it does not take the rows.
+    TypeError
+        Likewise.
     """
     wake(parts.device)
     parts.set_training(True)
@@ -93,7 +101,12 @@ def try_module(
                 warn_of_channels_last(tuple(X.shape))
             raise
 
-    probe.stream.take_in(first_passes)
+    try:
+        probe.stream.take_in(first_passes)
+    except (RuntimeError, TypeError) as error:
+        if "infer" in parts.overridden:  # which may make of rows what the module takes
+            raise ValueError(_INFER) from error
+        raise
     takes_logits = parts.weighting.uses_meta or isinstance(parts.criterion, nn.CrossEntropyLoss)
     if "infer" in parts.overridden:
         _check_infer(parts, probe, X)
@@ -105,22 +118,25 @@ def try_module(
     return first_rows
 
 
+_INFER = (
+    "`infer` must return what the module returns for a batch: passes that look ahead, and those "
+    "that judge epochs, call the module alone. Put what it does into the module's `forward`, other "
+    "modules into that module, and what it does to rows into the Dataset."
+)
+
+
 def _check_infer(parts: Parts, probe: Probe, X: Inputs) -> None:
     """Refuse an `infer` of the user's that does more than to call the module."""
-    stateless, cause = probe.stateless, None
+    stateless = probe.stateless
+    precision = stateless.precision
     with torch.no_grad(), probe.stream.undone(), evaluating(stateless.module):
-        found = first_output(parts.infer(X)).float()
-        try:
-            plain = stateless({}, X).float()
-            if found.shape == plain.shape and torch.allclose(found, plain, 1e-3, 1e-3):
-                return
-        except RuntimeError as error:  # such rows the module does not take
-            cause = error
-    raise ValueError(
-        "`infer` must return what the module returns for a batch: passes that look ahead, and "
-        "those that judge epochs, call the module alone. Put what it does into the module's "
-        "`forward`, other modules into that module, and what it does to rows into the Dataset."
-    ) from cause
+        found = first_output(precision.wrap(parts.infer)(X)).float()
+        plain = stateless({}, X).float()
+    rounding = 1e-3 if precision.eps is None else 10 * precision.eps
+    off, size = (torch.linalg.vector_norm(each) for each in (found - plain, plain))
+    # What is not finite says nothing.
+    if found.shape != plain.shape or off > rounding * size:
+        raise ValueError(_INFER)
 
 
 def _check_loss(
@@ -129,9 +145,12 @@ def _check_loss(
     """Refuse a `get_loss` of the user's that is not the criterion's loss."""
     X, y = batch
     with torch.no_grad(), probe.stream.undone(), evaluating(probe.stateless.module):
-        output = parts.infer(X)
+        output = probe.stateless.precision.wrap(parts.infer)(X)
         logits = first_output(output)
-        found = parts.loss(output, y, X)
+        try:
+            found = parts.loss(output, y, X)
+        except Exception:  # one that records into an epoch, say, of which there is none yet
+            return
         plain = row_loss.whole(row_loss.losses(logits, y), logits, y)
     if not torch.allclose(found.float(), plain.float(), 1e-3, 1e-5, equal_nan=True):
         raise ValueError(
@@ -229,7 +248,7 @@ class Assembly:
         meta_batch = layout(self.feed.first_meta_rows(meta, TRIAL_ROWS))
         jvp = self._choose_jvp(Trial(passes, row_loss, rates, batch, meta_batch, shares_pass))
         own = parts.weighting.step_defaults(n_rows, len(meta.rows))
-        own = in_a_stream(own) if settings.is_stream else own
+        own = parts.weighting.in_a_stream(own) if settings.is_stream else own
         return MetaStep(
             infer=self.infer,
             passes=passes,

@@ -16,7 +16,19 @@ def unlisted_buffers(module: nn.Module) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def put_buffers(module: nn.Module, saved: Mapping[str, Tensor]) -> None:
-    """Give buffers the values that `unlisted_buffers` returned."""
-    own = dict(module.named_buffers())
+    """Give buffers the values that `unlisted_buffers` returned.
+
+    Those that grow with a batch, as masks that are kept for the next one, come back as they were;
+    one that the module does not have yet is left to it.
+    """
     for name, value in saved.items():
-        own[name].copy_(value)
+        path, _, key = name.rpartition(".")
+        owner = module.get_submodule(path)
+        own = owner._buffers.get(key)
+        if key not in owner._buffers:
+            continue
+        if own is not None and own.shape == value.shape and own.is_contiguous():
+            own.copy_(value)
+        else:
+            device = value.device if own is None else own.device
+            owner._buffers[key] = value.to(device, copy=True)

@@ -51,17 +51,22 @@ class _OfNumpy:
     """Numpy's global generator, likewise."""
 
     def get_state(self) -> Tensor:
-        state: tuple[Any, ...] = tuple(np.random.get_state())  # noqa: NPY002
-        _, words, place, has_gauss, gauss = state
-        return torch.tensor([*words.tolist(), place, has_gauss, _bits(gauss)])
+        state: Any = np.random.get_state(legacy=False)  # noqa: NPY002
+        if state["bit_generator"] != "MT19937":  # one that the user has set is left alone
+            return torch.empty(0, dtype=torch.int64)
+        words, place = state["state"]["key"], state["state"]["pos"]
+        return torch.tensor([*words.tolist(), place, state["has_gauss"], _bits(state["gauss"])])
 
     def set_state(self, state: Tensor) -> None:
+        if not len(state):
+            return
         *words, place, has_gauss, bits = state.tolist()
         key = np.array(words, dtype=np.uint32)
         np.random.set_state(("MT19937", key, place, has_gauss, _number(bits)))  # noqa: NPY002
 
     def manual_seed(self, seed: int) -> None:
-        np.random.seed(seed % 2**32)  # noqa: NPY002
+        if len(self.get_state()):
+            np.random.seed(seed % 2**32)  # noqa: NPY002
 
 
 _BESIDE_TORCH: tuple[_Source, ...] = (_OfPython(), _OfNumpy())
@@ -122,8 +127,10 @@ class RandomStream:
                 draw()
                 after = [source.get_state() for source in _BESIDE_TORCH]
             finally:
+                # Only what has moved: another thread may be drawing from the others.
                 for source, state in zip(_BESIDE_TORCH, before, strict=True):
-                    source.set_state(state)
+                    if not torch.equal(source.get_state(), state):
+                        source.set_state(state)
         if not all(map(torch.equal, before, after)):
             self._generators[1:1] = _BESIDE_TORCH
             self._begin()

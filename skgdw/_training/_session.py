@@ -125,6 +125,7 @@ class Session:
             Epochs to train for.
         """
         self.stage, self.epochs, self.n_epochs, self._saved = stage, None, 0, saved
+        self._warm_up = None
         self.best = BestEpoch() if stage.judged_on is not None else None
         self._update = self._plain_update
         trains = stage.rows is self.rows.train  # meta rows have no weights

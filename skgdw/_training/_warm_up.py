@@ -8,6 +8,7 @@ until every row has a prediction of a network that never saw it: cross-fitting.
 from __future__ import annotations
 
 import copy
+import inspect
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -72,6 +73,8 @@ class WarmUp:
     copies : list of FoldCopy
     current_optimizer : callable
         Returns the network's optimizer, whose rates the copies follow.
+    module : nn.Module
+        The network, whose layers' modes they follow.
     """
 
     def __init__(
@@ -80,22 +83,32 @@ class WarmUp:
         n_steps: int,
         copies: list[FoldCopy],
         current_optimizer: Callable[[], Optimizer],
+        module: nn.Module,
     ) -> None:
         self.step, self.n_left, self.copies = step, n_steps, copies
-        self._current_optimizer = current_optimizer
+        self._current_optimizer, self._module = current_optimizer, module
+        self._learning = self._what_learns()
 
     def __call__(self, X: Inputs, y: Tensor, rows: Tensor | None = None) -> StepResult:
         """Take a training batch; the network's optimizer steps afterwards."""
-        if rows is None:  # nothing can be held out
+        # Nothing can be held out, or the network is no more what was copied.
+        if rows is None or (self.copies and self._what_learns() != self._learning):
             self.copies.clear()
         stream = self.step.stream
         start = stream.state_dict()
         result = self.step(X, y, rows)
         for each in self.copies:
             _follow(each.optimizer, self._current_optimizer())
+            for own, theirs in zip(each.module.modules(), self._module.modules(), strict=True):
+                own.training = theirs.training  # callbacks may freeze averages
             with stream.undone(start):  # all draw what the network drew
                 each(X, y, rows)
         return result
+
+    def _what_learns(self) -> list[object]:
+        """Return which parameters learn, and how many the groups of the optimizer have."""
+        groups = [len(group["params"]) for group in self._current_optimizer().param_groups]
+        return [groups, [one.requires_grad for one in self._module.parameters()]]
 
     def survey(self, of_network: Survey) -> Survey:
         """Return the survey of the network, and of the copies beside it."""
@@ -146,7 +159,7 @@ def begin_warm_up(
         step.weights,
     )
     copies: list[FoldCopy] = []
-    for fold in range(1, parts.weighting.n_folds(n_rows)):
+    for fold in range(1, _n_folds(parts, stateless.module, n_rows)):
         module, optimizer = _copied(stateless.module, parts.optimizer)
         if module is None or optimizer is None:
             break
@@ -154,29 +167,55 @@ def begin_warm_up(
         pull = partial(parts.weighting.warm_up_pull, fold=fold)
         own = replace(first, infer=call, pull=pull, stream=NullStream())
         copies.append(FoldCopy(module, optimizer, own))
-    return WarmUp(first, n_steps, copies, parts.current_optimizer)
+    return WarmUp(first, n_steps, copies, parts.current_optimizer, stateless.module)
+
+
+def _n_folds(parts: Parts, module: nn.Module, n_rows: int) -> int:
+    """Return how many networks go along: one where copies would not be trained as it is."""
+    n_folds = parts.weighting.n_folds(n_rows)
+    if n_folds < 2:
+        return 1
+    why = [f"callbacks change gradients: {parts.listeners}"] if parts.listeners else []
+    if any(one._backward_hooks or _late_hooks(one) for one in module.parameters()):
+        why.append("parameters have hooks")
+    if _step_hooks(parts.optimizer):
+        why.append("the optimizer has hooks")
+    if "fold" not in inspect.signature(parts.weighting.warm_up_pull).parameters:
+        why.append(f"{type(parts.weighting).__name__}.warm_up_pull takes no `fold`")
+    if why:
+        logger.info("Noise is measured on one fold: %s", "; ".join(why))
+    return 1 if why else n_folds
+
+
+def _late_hooks(parameter: nn.Parameter) -> object:
+    return getattr(parameter, "_post_accumulate_grad_hooks", None)
+
+
+def _step_hooks(optimizer: Optimizer) -> bool:
+    names = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
+    return any(getattr(optimizer, name, None) for name in names)
 
 
 def _copied(
     module: nn.Module, optimizer: Optimizer
 ) -> tuple[nn.Module, Optimizer] | tuple[None, None]:
     """Return copies, or None where there can be none; all that is lost then is precision."""
+    # Parameters that stay as they are, a backbone's say, are shared.
+    memory: dict[int, Any] = {id(p): p for p in module.parameters() if not p.requires_grad}
     try:
-        found = copy.deepcopy((module, optimizer))
+        found = copy.deepcopy((module, optimizer), memory)
+        # torch copies groups and state alone; of what a schedule puts there nothing is needed.
+        for name in vars(optimizer).keys() - vars(found[1]).keys() - {"step", "_opt_called"}:
+            setattr(found[1], name, copy.deepcopy(vars(optimizer)[name], memory))
     except Exception as error:  # of many kinds, by what a module holds
         if isinstance(error, MemoryError):
             raise
         logger.info("Noise is measured on one fold: the module cannot be copied (%s)", error)
         return None, None
-    # torch copies groups and state alone; a schedule puts a `step` of its own beside them.
-    lost = {name for name in vars(optimizer).keys() - vars(found[1]).keys() if name != "step"}
-    if lost := {name for name in lost if not name.startswith("_")}:
-        logger.info("Noise is measured on one fold: copies of the optimizer lack %s", sorted(lost))
-        return None, None
     return found
 
 
 def _follow(optimizer: Optimizer, other: Optimizer) -> None:
-    """Give an optimizer the rates that another has now."""
+    """Give an optimizer the rates that another of as many groups has now."""
     for own, theirs in zip(optimizer.param_groups, other.param_groups, strict=True):
         own.update({name: value for name, value in theirs.items() if name != "params"})

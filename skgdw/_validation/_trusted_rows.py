@@ -122,7 +122,7 @@ def check_one_validation_set(valid: GivenPair | None, train_split: object) -> No
 
 
 def _unwrap(value: RowContainer | None, name: str) -> Any:
-    if isinstance(value, list) and len(value) == 1 and np.ndim(value[0]) >= 1:
+    if isinstance(value, list) and len(value) == 1 and getattr(value[0], "ndim", 0) >= 1:
         raise ValueError(
             f"`{name}` as a list must hold rows; got a list of one array of shape "
             f"{np.shape(value[0])}. Pass a 1-tuple, ({name},), or the bare array."

@@ -104,9 +104,18 @@ class MetaPipeline(Pipeline):
         ------
         TypeError
             If a step is scikit-learn's ``TargetEncoder``, which does not work under metadata
-            routing; mark trusted rows by ``meta_mask`` in an ordinary pipeline.
+            routing; mark trusted rows by ``meta_mask`` in an ordinary pipeline. If an argument
+            comes twice, or more than these by position.
         """
-        params |= dict(zip(("X_meta", "y_meta"), trusted, strict=False))
+        by_place = dict(zip(("X_meta", "y_meta"), trusted, strict=False))
+        twice = sorted(by_place.keys() & params.keys())
+        if len(trusted) > len(by_place) or twice:
+            found = f"{', '.join(twice)} twice" if twice else f"{len(trusted)} further arguments"
+            raise TypeError(
+                "`fit` must get X, y, X_meta and y_meta by position, each once, and all else by "
+                f"name; got {found}."
+            )
+        params |= by_place
         own = f"{self.steps[-1][0]}__sample_weight"  # as scikit-learn's pipelines take it
         if own in params:
             params["sample_weight"] = params.pop(own)
@@ -119,20 +128,31 @@ class MetaPipeline(Pipeline):
 @contextmanager
 def _weights_for_the_last(pipeline: Pipeline) -> Iterator[None]:
     """Have the last step alone get ``sample_weight``, of those that say nothing about it."""
-    said = {}
-    for name, step in pipeline.steps:
-        if hasattr(step, "_get_metadata_request") and _says_nothing_of_weights(step):
-            said[name] = vars(step).get("_metadata_request")
-            step.set_fit_request(sample_weight=name == pipeline.steps[-1][0])
+    given, last = dict(pipeline.steps), pipeline.steps[-1][1]
+    said = []
+    for name, step in given.items():
+        for path, part in _parts_of(step).items():
+            if _says_nothing_of_weights(part):
+                said.append((name, path, vars(part).get("_metadata_request")))
+                part.set_fit_request(sample_weight=part is last)
     try:
         yield
     finally:
-        for name, before in said.items():
-            step = pipeline.named_steps[name]  # perhaps a copy, of one that is cached
-            if before is None:
-                vars(step).pop("_metadata_request", None)
-            else:
-                step._metadata_request = before
+        for name, path, before in said:
+            # Steps that are cached were copied with what they were told.
+            for step in (given[name], pipeline.named_steps[name]):
+                part = _parts_of(step)[path]
+                if before is None:
+                    vars(part).pop("_metadata_request", None)
+                else:
+                    part._metadata_request = before
+
+
+def _parts_of(step: Any) -> dict[str, Any]:
+    """Return an estimator, and those within it, by the names of parameters."""
+    within = step.get_params(deep=True) if hasattr(step, "get_params") else {}
+    found = {"": step, **within}
+    return {path: part for path, part in found.items() if hasattr(part, "_get_metadata_request")}
 
 
 def _says_nothing_of_weights(step: Any) -> bool:

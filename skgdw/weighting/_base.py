@@ -106,6 +106,20 @@ class Weighting(nn.Module):
         """
         return StepDefaults(meta_every=1, meta_weight=0.0, min_gradient_share=0.1)
 
+    def in_a_stream(self, defaults: StepDefaults) -> StepDefaults:
+        """Return what steps are like in ``partial_fit``; by default the same.
+
+        Parameters
+        ----------
+        defaults : StepDefaults
+            What `step_defaults` has returned.
+
+        Returns
+        -------
+        StepDefaults
+        """
+        return defaults
+
     def start(self, n_rows: int, n_classes: int) -> None:
         """Make ready for a call of ``fit`` or ``partial_fit``; row memory is made here.
 

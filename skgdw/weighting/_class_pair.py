@@ -23,7 +23,7 @@ from skgdw.weighting._base import Pull, Survey, Weighting
 from skgdw.weighting._evidence import Evidence
 from skgdw.weighting._first_transition import first_transition, folds_that_tell
 from skgdw.weighting._mean_predictions import counted_rows, drawn_rows, weight_of
-from skgdw.weighting._step_defaults import StepDefaults, defaults_of_trainers
+from skgdw.weighting._step_defaults import StepDefaults, defaults_of_trainers, in_a_stream
 
 # Rate of the beliefs over `meta_lr`: Adam at 0.005 where that is 0.1.
 _BELIEF_RATE = 0.05
@@ -160,6 +160,10 @@ class ClassPairWeighting(Weighting):
             the weight 8 m / n within [0.4, 2].
         """
         return defaults_of_trainers(n_rows, n_meta)
+
+    def in_a_stream(self, defaults: StepDefaults) -> StepDefaults:
+        """Return a weight of meta rows of at most 0.4."""
+        return in_a_stream(defaults)
 
     def start(self, n_rows: int, n_classes: int) -> None:
         """Count anew; beliefs go on."""

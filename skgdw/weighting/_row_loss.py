@@ -207,7 +207,12 @@ def make_row_loss(criterion: nn.Module, n_classes: int) -> RowLoss:
 
 def _without_reduction(criterion: nn.Module) -> nn.Module:
     """Return a criterion that shares all with another but the reduction."""
-    each: nn.Module = object.__new__(type(criterion))
+    each: nn.Module
+    if any(getattr(value, "__self__", None) is criterion for value in vars(criterion).values()):
+        each = copy.deepcopy(criterion)  # which binds its methods to the copy
+        vars(each)["reduction"] = "none"
+        return each
+    each = object.__new__(type(criterion))
     vars(each).update(vars(criterion), reduction="none")
     return each
 

@@ -120,3 +120,15 @@ def test_but_not_where_training_goes_on():
     X, y, X_meta, y_meta = DATA
     with pytest.raises(ValueError, match=r"`module__hidden` must stay as the parts were built"):
         net.partial_fit(X, y, X_meta=X_meta, y_meta=y_meta)
+
+
+def test_an_optimizer_that_a_callback_sets_leaves_what_was_loaded():
+    class Loads(Callback):
+        def on_train_begin(self, net, **kwargs):
+            with torch.no_grad():
+                net.module_.layers[0].weight.fill_(7.0)
+            net.set_params(optimizer=torch.optim.Adam)
+
+    net = quick(callbacks=[("loads", Loads())], lr=0.0).fit(*DATA)
+    assert isinstance(net.optimizer_, torch.optim.Adam)
+    assert (net.module_.layers[0].weight == 7).all()

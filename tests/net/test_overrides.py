@@ -86,3 +86,37 @@ def test_methods_of_the_user_are_told_from_ours():
     net = quick()
     net.infer = lambda x, **kwargs: torch.zeros(len(x), 3)
     assert overridden(net, "infer") == {"infer"}
+
+
+class Flattens(GDWClassifier):
+    def infer(self, x, **kwargs):
+        return super().infer(x.flatten(1), **kwargs)
+
+
+def test_rows_that_only_infer_makes_fit_are_refused():
+    X, y, X_meta, y_meta = DATA
+    with pytest.raises(ValueError, match=r"`infer` must return what the module returns"):
+        made(Flattens).fit(X.reshape(-1, 2, 2), y, X_meta.reshape(-1, 2, 2), y_meta)
+
+
+class Large(Net):
+    def forward(self, X):
+        return 40 * super().forward(X)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "float32"])
+def test_rounding_of_short_numbers_is_no_difference(precision):
+    net = Casts(Large, max_epochs=1, verbose=0, random_state=0, weighting="class")
+    net.set_params(precision=precision).fit(*DATA)
+
+
+class Records(GDWClassifier):
+    def get_loss(self, y_pred, y_true, *args, training=False, **kwargs):
+        loss = super().get_loss(y_pred, y_true, *args, training=training, **kwargs)
+        if training:
+            self.history.record_batch("mine", float(loss))
+        return loss
+
+
+def test_a_loss_that_records_may_be_asked_before_there_is_an_epoch():
+    assert len(made(Records, weighting="class").fit(*DATA).history) == 1

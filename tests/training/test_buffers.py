@@ -21,3 +21,20 @@ def test_only_what_the_state_leaves_out_is_copied():
     put_buffers(other, found)
     assert other[1].seen.tolist() == [3.0, 3.0]
     assert unlisted_buffers(nn.BatchNorm1d(2)) == {}
+
+
+def test_buffers_that_grow_are_as_they_were():
+    one, other = module(), module()
+    one[1].seen = torch.ones(5)
+    one.register_buffer("mask", torch.ones(1).expand(4), persistent=False)
+    one[0].register_buffer("late", torch.ones(3), persistent=False)
+    found = unlisted_buffers(one)
+    other.register_buffer("mask", torch.zeros(1).expand(4), persistent=False)
+    put_buffers(other, found)
+    assert other[1].seen.tolist() == [1.0] * 5
+    assert other.mask.tolist() == [1.0] * 4
+    assert "late" not in other[0]._buffers  # which that module makes itself
+    put_buffers(one, found)
+    other.register_buffer("mask", None, persistent=False)
+    put_buffers(other, found)
+    assert other.mask.tolist() == [1.0] * 4

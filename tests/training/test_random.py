@@ -231,3 +231,15 @@ def test_modules_that_draw_from_them_are_seeded_too(weighting):
     random.seed(1)
     np.random.seed(1)
     assert np.array_equal(first, weights(quick(Moody, **params).fit(*blobs())))
+
+
+def test_a_bit_generator_that_numpy_was_given_is_left_alone():
+    before = np.random.get_bit_generator()
+    np.random.set_bit_generator(np.random.PCG64(1))
+    try:
+        first = quick().fit(*blobs())
+        expected = np.random.PCG64(1).random_raw()
+        assert np.random.get_bit_generator().random_raw() == expected
+    finally:
+        np.random.set_bit_generator(before)
+    assert np.array_equal(weights(first), weights(quick().fit(*blobs())))

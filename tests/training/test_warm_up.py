@@ -5,7 +5,7 @@ import logging
 
 import pytest
 import torch
-from skorch.callbacks import LRScheduler
+from skorch.callbacks import Callback, GradientNormClipping, LRScheduler
 from skorch.dataset import Dataset as PlainDataset
 from torch import nn
 from torch.optim.lr_scheduler import LinearLR
@@ -55,7 +55,8 @@ def fitted(**params):
     schedule = LRScheduler(LinearLR, step_every="batch", start_factor=0.1, total_iters=8)
     module = params.pop("module", Normed)
     made = {"callbacks__lr_schedule": schedule, "max_epochs": 4, "batch_size": 16, **params}
-    return quick(module=module, weighting=Hears, optimizer__momentum=0.9, **made).fit(*DATA)
+    made = {"weighting": Hears, **made}
+    return quick(module=module, optimizer__momentum=0.9, **made).fit(*DATA)
 
 
 def equal(one, other):
@@ -117,19 +118,115 @@ class Counting(torch.optim.SGD):
 
     def __init__(self, params, lr):
         super().__init__(params, lr)
-        self.count = 0
+        self._share, self.seen = 0.5, []
 
     def step(self, closure=None):
-        self.count += 1
+        self.seen.append(self._share)
         return super().step(closure)
 
 
-def test_an_optimizer_that_loses_something_as_a_copy_is_left_alone(caplog):
+def test_what_an_optimizer_has_of_its_own_is_copied_too():
+    net = quick(weighting=Hears, optimizer=Counting, batch_size=16).fit(*DATA)
+    assert len(net.weighting_.seen) == 4
+    assert len(net.optimizer_.seen) == len(net.history[0, "batches"])
+
+
+class Clips(GradientNormClipping):
+    pass
+
+
+class Plain(Hears):
+    def warm_up_pull(self, evidence):
+        return super().warm_up_pull(evidence)
+
+
+def with_a_hook():
+    net = Normed()
+    net.layers[0].weight.register_hook(lambda grad: None)
+    return net
+
+
+def with_a_late_hook():
+    net = Normed()
+    net.layers[0].weight.register_post_accumulate_grad_hook(lambda p: None)
+    return net
+
+
+class Stepping(Callback):
+    def on_train_begin(self, net, **kwargs):
+        net.optimizer_.register_step_pre_hook(lambda *args: None)
+
+
+@pytest.mark.parametrize(
+    ("params", "why"),
+    [
+        ({"callbacks": [("clips", Clips(0.1))]}, "callbacks change gradients: ['clips']"),
+        ({"module": with_a_hook}, "parameters have hooks"),
+        ({"module": with_a_late_hook}, "parameters have hooks"),
+        ({"callbacks": [("steps", Stepping())]}, "the optimizer has hooks"),
+        ({"weighting": Plain}, "Plain.warm_up_pull takes no `fold`"),
+    ],
+    ids=["clipping", "hook", "late hook", "step hook", "no fold"],
+)
+def test_where_copies_would_be_trained_in_another_way_there_are_none(params, why, caplog):
     with caplog.at_level(logging.INFO, logger="skgdw"):
-        net = quick(weighting=Hears, optimizer=Counting, batch_size=16).fit(*DATA)
+        net = fitted(**params)
     assert len(net.weighting_.seen) == 1
-    assert net.optimizer_.count == len(net.history[0, "batches"])
-    assert "copies of the optimizer lack ['count']" in caplog.text
+    assert why in caplog.text
+
+
+class Adds(Callback):
+    """Lets a layer learn in the midst of the warm-up."""
+
+    def on_train_begin(self, net, **kwargs):
+        net.module_.layers[0].weight.requires_grad_(False)
+
+    def on_batch_begin(self, net, training=False, **kwargs):
+        if len(net.history[-1, "batches"]) == 2:
+            net.module_.layers[0].weight.requires_grad_(True)
+
+
+class Grows(Callback):
+    """Gives the optimizer a group in the midst of the warm-up."""
+
+    def on_batch_begin(self, net, training=False, **kwargs):
+        if len(net.history) == 1 and len(net.history[-1, "batches"]) == 2:
+            net.optimizer_.add_param_group({"params": [nn.Parameter(torch.zeros(1))]})
+
+
+@pytest.mark.parametrize("callback", [Adds, Grows])
+def test_a_network_that_changes_is_left_to_itself(callback):
+    params = {"callbacks": [("changes", callback())], "callbacks__lr_schedule": None}
+    assert len(fitted(**params).weighting_.seen) == 1
+
+
+class Freezes(Callback):
+    def on_batch_begin(self, net, training=False, **kwargs):
+        net.module_.layers[1].eval()
+
+
+def test_layers_of_the_copies_are_in_the_modes_of_the_network():
+    for network in fitted(callbacks=[("freezes", Freezes())]).weighting_.seen:
+        assert not network["layers.1.running_mean"].any()
+
+
+def test_parameters_that_stay_as_they_are_are_shared():
+    shared = []
+
+    class Looks(Hears):
+        def on_warm_up_end(self, survey):
+            parts = [each.stateless.module.layers[0].weight for each in (survey, *survey.copies)]
+            shared.append(len({id(part) for part in parts}))
+            super().on_warm_up_end(survey)
+
+    class Frozen(Normed):
+        def __init__(self):
+            super().__init__()
+            self.layers[0].requires_grad_(False)
+
+    fitted(module=Frozen, weighting=Looks)
+    fitted(weighting=Looks)
+    assert shared == [1, 4]
 
 
 def test_memory_that_runs_out_is_told():

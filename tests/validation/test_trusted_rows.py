@@ -441,3 +441,5 @@ def test_a_list_in_the_place_of_a_tuple():
     )
     with pytest.raises(ValueError, match=words):
         quick().fit(X, Y, [X_META], [Y_META])
+    one = {"X_val": [X_META[0].tolist()], "y_val": [int(Y_META[0])]}  # a list of one row
+    quick().fit(X, Y, X_META[1:], Y_META[1:], **one)

@@ -9,7 +9,7 @@ import oracles
 from cases import CASES
 from properties import assert_close, assert_rows_balance
 from skgdw.functional import PullGradient
-from skgdw.weighting import Evidence, Pull, Weighting
+from skgdw.weighting import Evidence, Pull, StepDefaults, UniformWeighting, Weighting
 from training_cases import LR, SEED, start
 
 
@@ -212,3 +212,8 @@ def test_defaults():
     weighting.on_warm_up_end(None)
     weighting.on_epoch_end(None)
     assert all(torch.equal(value, before[name]) for name, value in weighting.state_dict().items())
+
+
+def test_what_a_weighting_asks_for_holds_in_a_stream_too():
+    own = StepDefaults(2, 1.5, 0.2)
+    assert UniformWeighting().in_a_stream(own) is own

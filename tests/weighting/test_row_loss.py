@@ -197,3 +197,23 @@ def test_what_is_set_on_the_criterion_holds_for_single_rows_too():
     logits, y = torch.randn(4, 3), torch.tensor([0, 1, 2, 0])
     torch.testing.assert_close(found.losses(logits, y).mean(), criterion(logits, y))
     assert criterion.reduction == "mean"
+
+
+class Bound(nn.CrossEntropyLoss):
+    """Keeps a method of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.of = self._of
+
+    def _of(self, logits, y):
+        return F.cross_entropy(logits, y, reduction=self.reduction)
+
+    def forward(self, logits, y):
+        return self.of(logits, y)
+
+
+def test_methods_that_a_criterion_keeps_are_those_of_single_rows():
+    logits, y = torch.randn(4, 3), torch.tensor([0, 1, 2, 0])
+    expected = F.cross_entropy(logits, y, reduction="none")
+    torch.testing.assert_close(make_row_loss(Bound(), 3).losses(logits, y), expected)

@@ -53,11 +53,16 @@ def add_gradient(parameter: Tensor, grad: Tensor, weight: float) -> None:
 
     Hooks on a parameter hold rows of an embedding, or entries that were pruned, where they are.
     """
-    if parameter.grad is None:
-        parameter.grad = torch.zeros_like(parameter)
     for hook in (parameter._backward_hooks or {}).values():
         hooked = hook(grad)
         grad = grad if hooked is None else hooked
+    late = getattr(parameter, "_post_accumulate_grad_hooks", None) or {}
+    if late:  # which see what is added alone: they have acted on the rest
+        before, parameter.grad = parameter.grad, grad * weight
+        for hook in late.values():
+            hook(parameter)
+        added, parameter.grad = parameter.grad, before
+        grad, weight = torch.zeros_like(grad) if added is None else added, 1.0
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
     parameter.grad.add_(grad, alpha=weight)
-    for hook in (getattr(parameter, "_post_accumulate_grad_hooks", None) or {}).values():
-        hook(parameter)

@@ -107,6 +107,11 @@ def test_a_gradient_is_added_as_if_it_had_come_by_backward():
     assert plain.grad.tolist() == [4.0, 4.0, 4.0]
     assert hooked.grad.tolist() == [0.0, 4.0, 4.0]
     assert late.grad.tolist() == [0.0, 4.0, 4.0]
+    tenth = nn.Parameter(torch.ones(1))
+    tenth.register_post_accumulate_grad_hook(lambda p: p.grad.mul_(0.1) and None)
+    (20 * tenth.sum()).backward()
+    add_gradient(tenth, torch.tensor([30.0]), 1.0)
+    assert tenth.grad.tolist() == pytest.approx([5.0])  # neither of the two more than once
     fresh = nn.Parameter(torch.ones(2))
     add_gradient(fresh, torch.ones(2), 3.0)
     assert fresh.grad.tolist() == [3.0, 3.0]
