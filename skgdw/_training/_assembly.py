@@ -132,10 +132,11 @@ def _check_infer(parts: Parts, probe: Probe, X: Inputs) -> None:
     with torch.no_grad(), probe.stream.undone(), evaluating(stateless.module):
         found = first_output(precision.wrap(parts.infer)(X)).float()
         plain = stateless({}, X).float()
+    if found.shape != plain.shape:
+        raise ValueError(_INFER)
     rounding = 1e-3 if precision.eps is None else 10 * precision.eps
     off, size = (torch.linalg.vector_norm(each) for each in (found - plain, plain))
-    # What is not finite says nothing.
-    if found.shape != plain.shape or off > rounding * size:
+    if off > rounding * size:  # what is not finite says nothing
         raise ValueError(_INFER)
 
 

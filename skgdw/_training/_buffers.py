@@ -24,9 +24,9 @@ def put_buffers(module: nn.Module, saved: Mapping[str, Tensor]) -> None:
     for name, value in saved.items():
         path, _, key = name.rpartition(".")
         owner = module.get_submodule(path)
-        own = owner._buffers.get(key)
         if key not in owner._buffers:
             continue
+        own = owner._buffers[key]
         if own is not None and own.shape == value.shape and own.is_contiguous():
             own.copy_(value)
         else:

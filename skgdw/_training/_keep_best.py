@@ -73,8 +73,7 @@ class BestEpoch:
 
     def state_dict(self) -> BestState:
         """Return it as it is saved."""
-        kept = self.state, self.buffers
-        return BestState(score=self.score, epoch=self.epoch, state=kept[0], buffers=kept[1])
+        return BestState(score=self.score, epoch=self.epoch, state=self.state, buffers=self.buffers)
 
     def load_state_dict(self, saved: BestState) -> None:
         """Go on from what was saved."""

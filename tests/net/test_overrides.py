@@ -26,6 +26,13 @@ class TwoModules(GDWClassifier):
         return self.head_(super().infer(x, **kwargs))
 
 
+class Widens(GDWClassifier):
+    """Returns other logits than the module, and more of them."""
+
+    def infer(self, x, **kwargs):
+        return super().infer(x, **kwargs).repeat(1, 3)
+
+
 class Moves(GDWClassifier):
     def infer(self, x, **kwargs):
         return super().infer(x[:, :2].repeat(1, 2) if x.shape[1] == 4 else x, **kwargs)
@@ -52,7 +59,7 @@ class Single(GDWClassifier):
 
 
 @pytest.mark.parametrize("weighting", ["class_pair", "class", "uniform"])
-@pytest.mark.parametrize("kind", [TwoModules, Moves])
+@pytest.mark.parametrize("kind", [TwoModules, Moves, Widens])
 def test_an_infer_that_does_more_than_to_call_the_module_is_refused(kind, weighting):
     words = r"`infer` must return what the module returns.*the module's `forward`, other modules"
     with pytest.raises(ValueError, match=words):
