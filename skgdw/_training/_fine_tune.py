@@ -6,7 +6,6 @@ that is to learn slowly, or not at all, is fine-tuned in that measure.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +24,7 @@ from skgdw._feed._layout import Inputs
 from skgdw._intake._hold_out import Rows
 from skgdw._training._plan import FINE_TUNING_EPOCHS
 from skgdw._training._survey import Survey
-from skgdw._training.step._optimizing import forget_gradients, make_ready
+from skgdw._training.step._optimizing import copied_together, forget_gradients, make_ready
 from skgdw._training.step._stateless import Output
 
 # Shares of the base rates that are tried; 0 is no fine-tuning.
@@ -85,7 +84,7 @@ class FineTuner:
 
     def _tuned(self, share: float, rows: Rows, seed: int) -> nn.Module:
         """Return a copy, trained on some rows at constant rates."""
-        module, optimizer = copy.deepcopy((self.module, self.optimizer))
+        module, optimizer = copied_together(self.module, self.optimizer)
         optimizer.state.clear()
         set_rates(optimizer, share)
         infer = self.survey.stateless.precision.wrap(partial(_call, module.train()))

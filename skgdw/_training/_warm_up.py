@@ -7,7 +7,6 @@ until every row has a prediction of a network that never saw it: cross-fitting.
 
 from __future__ import annotations
 
-import copy
 import inspect
 import logging
 from collections.abc import Callable
@@ -24,7 +23,7 @@ from skgdw._training._random import NullStream
 from skgdw._training._state import load_state, state_of
 from skgdw._training._survey import Survey
 from skgdw._training.step._meta_step import MetaStep
-from skgdw._training.step._optimizing import forget_gradients, make_ready
+from skgdw._training.step._optimizing import copied_together, forget_gradients, make_ready
 from skgdw._training.step._plain_step import StepResult
 from skgdw._training.step._stateless import Stateless
 from skgdw._training.step._warm_up_step import WarmUpStep
@@ -87,12 +86,12 @@ class WarmUp:
     ) -> None:
         self.step, self.n_left, self.copies = step, n_steps, copies
         self._current_optimizer, self._module = current_optimizer, module
-        self._learning = self._what_learns()
+        self._copied_of = self._makeup()
 
     def __call__(self, X: Inputs, y: Tensor, rows: Tensor | None = None) -> StepResult:
         """Take a training batch; the network's optimizer steps afterwards."""
         # Nothing can be held out, or the network is no more what was copied.
-        if rows is None or (self.copies and self._what_learns() != self._learning):
+        if rows is None or (self.copies and self._makeup() != self._copied_of):
             self.copies.clear()
         stream = self.step.stream
         start = stream.state_dict()
@@ -105,10 +104,11 @@ class WarmUp:
                 each(X, y, rows)
         return result
 
-    def _what_learns(self) -> list[object]:
-        """Return which parameters learn, and how many the groups of the optimizer have."""
+    def _makeup(self) -> list[object]:
+        """Return the layers, which parameters learn, and how many the optimizer's groups have."""
         groups = [len(group["params"]) for group in self._current_optimizer().param_groups]
-        return [groups, [one.requires_grad for one in self._module.parameters()]]
+        layers = [type(layer) for layer in self._module.modules()]
+        return [groups, layers, [one.requires_grad for one in self._module.parameters()]]
 
     def survey(self, of_network: Survey) -> Survey:
         """Return the survey of the network, and of the copies beside it."""
@@ -200,19 +200,15 @@ def _copied(
     module: nn.Module, optimizer: Optimizer
 ) -> tuple[nn.Module, Optimizer] | tuple[None, None]:
     """Return copies, or None where there can be none; all that is lost then is precision."""
-    # Parameters that stay as they are, a backbone's say, are shared.
-    memory: dict[int, Any] = {id(p): p for p in module.parameters() if not p.requires_grad}
     try:
-        found = copy.deepcopy((module, optimizer), memory)
-        # torch copies groups and state alone; of what a schedule puts there nothing is needed.
-        for name in vars(optimizer).keys() - vars(found[1]).keys() - {"step", "_opt_called"}:
-            setattr(found[1], name, copy.deepcopy(vars(optimizer)[name], memory))
+        # Parameters that stay as they are, a backbone's say, are shared.
+        shared = [one for one in module.parameters() if not one.requires_grad]
+        return copied_together(module, optimizer, shared)
     except Exception as error:  # of many kinds, by what a module holds
         if isinstance(error, MemoryError):
             raise
         logger.info("Noise is measured on one fold: the module cannot be copied (%s)", error)
         return None, None
-    return found
 
 
 def _follow(optimizer: Optimizer, other: Optimizer) -> None:

@@ -131,6 +131,11 @@ def test_what_an_optimizer_has_of_its_own_is_copied_too():
     assert len(net.optimizer_.seen) == len(net.history[0, "batches"])
 
 
+def test_fine_tuning_copies_it_as_well():
+    net = quick(weighting="uniform", optimizer=Counting, fine_tune=True).fit(*DATA)
+    assert net.predict(DATA[0]).shape == (N_ROWS,)
+
+
 class Clips(GradientNormClipping):
     pass
 
@@ -194,7 +199,15 @@ class Grows(Callback):
             net.optimizer_.add_param_group({"params": [nn.Parameter(torch.zeros(1))]})
 
 
-@pytest.mark.parametrize("callback", [Adds, Grows])
+class Layers(Callback):
+    """Puts a layer into the network in the midst of the warm-up."""
+
+    def on_batch_begin(self, net, training=False, **kwargs):
+        if len(net.history) == 1 and len(net.history[-1, "batches"]) == 2:
+            net.module_.layers.append(nn.Identity())
+
+
+@pytest.mark.parametrize("callback", [Adds, Grows, Layers])
 def test_a_network_that_changes_is_left_to_itself(callback):
     params = {"callbacks": [("changes", callback())], "callbacks__lr_schedule": None}
     assert len(fitted(**params).weighting_.seen) == 1

@@ -2,11 +2,37 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
+
+
+def copied_together(
+    module: nn.Module, optimizer: Optimizer, shared: Iterable[Tensor] = ()
+) -> tuple[nn.Module, Optimizer]:
+    """Return deep copies of a module and of the optimizer that steps it.
+
+    Parameters
+    ----------
+    module : nn.Module
+    optimizer : Optimizer
+    shared : iterable of Tensor
+        What is not copied.
+
+    Returns
+    -------
+    tuple of nn.Module and Optimizer
+    """
+    memory: dict[int, Any] = {id(tensor): tensor for tensor in shared}
+    found = copy.deepcopy((module, optimizer), memory)
+    # torch copies groups and state alone; of what a schedule puts there nothing is needed.
+    for name in vars(optimizer).keys() - vars(found[1]).keys() - {"step", "_opt_called"}:
+        setattr(found[1], name, copy.deepcopy(vars(optimizer)[name], memory))
+    return found
 
 
 def forget_gradients(optimizer: Optimizer) -> None:
