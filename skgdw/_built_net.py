@@ -283,7 +283,7 @@ class BuiltNet(SklearnNet):
             )
         weight = criterion_weight(
             self.class_weight,
-            self.classes_inferred_,
+            getattr(self, "classes_inferred_", self.classes),  # the latter before any fit
             self._data,
             is_partial_fit=bool(getattr(self, "_is_partial_fit", False)),
         )

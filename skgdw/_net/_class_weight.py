@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor
 
@@ -18,7 +18,7 @@ from skgdw._intake._check_fit import TrainingData
 
 def criterion_weight(
     class_weight: str | Mapping[Any, float],
-    classes: NDArray[Any],
+    classes: ArrayLike | None,
     data: TrainingData | None,
     *,
     is_partial_fit: bool = False,
@@ -29,7 +29,7 @@ def criterion_weight(
     ----------
     class_weight : "balanced" or mapping of label to number
         Labels that are not in the mapping weigh one.
-    classes : ndarray of shape (c,)
+    classes : array-like of shape (c,) or None
     data : TrainingData or None
         What "balanced" counts the training rows of, each by its ``sample_weight``; None outside a
         fit.
@@ -49,7 +49,12 @@ def criterion_weight(
     """
     if isinstance(class_weight, str):
         return _balanced(classes, data, is_partial_fit=is_partial_fit)
-    known = classes.tolist()
+    if classes is None:
+        raise ValueError(
+            "`class_weight` must know the classes; none are known before a fit. Name them: "
+            "classes=[...]."
+        )
+    known = np.asarray(classes).tolist()
     faults = [f"{label!r}, which is no class" for label in class_weight if label not in known]
     faults += [f"{w!r} for {label!r}" for label, w in class_weight.items() if not _is_weight(w)]
     if faults:
@@ -102,9 +107,10 @@ def _is_weight(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) < math.inf
 
 
-def _balanced(classes: NDArray[Any], data: TrainingData | None, *, is_partial_fit: bool) -> Tensor:
+def _balanced(classes: Any, data: TrainingData | None, *, is_partial_fit: bool) -> Tensor:
     if data is None or data.train.y is None or is_partial_fit:
-        why = "further rows are to come" if is_partial_fit else "a Dataset holds the labels"
+        why = "a Dataset holds the labels" if data else "there are no rows to count, outside a fit"
+        why = "further rows are to come" if is_partial_fit else why
         raise ValueError(
             f'`class_weight` must not be "balanced" where {why}; pass a mapping of labels to '
             "weights."

@@ -66,14 +66,14 @@ def check_reduction(criterion: object) -> None:
 def check_callbacks(net: NeuralNet) -> None:
     """Check the callbacks that are given, alone and by name."""
     given = net.callbacks
-    if not (given is None or given == "disable" or isinstance(given, (list, tuple))):
+    if not (given is None or given == "disable" or isinstance(given, list)):
         raise TypeError(
             f'`callbacks` must be None, "disable" or a list of skorch callbacks; got {given!r}. '
-            "Put a single one into a list."
+            "Put them into a list, a single one too."
         )
     named = {k: v for k, v in vars(net).items() if k.startswith("callbacks__")}
     entries = {k: v for k, v in named.items() if "__" not in k.removeprefix("callbacks__")}
-    for i, entry in enumerate(given if isinstance(given, (list, tuple)) else ()):
+    for i, entry in enumerate(given if isinstance(given, list) else ()):
         is_pair = isinstance(entry, tuple) and len(entry) == 2
         entries[f"callbacks[{i}]"] = entry[1] if is_pair else entry
     for name, entry in entries.items():

@@ -11,6 +11,7 @@ from classifier_cases import Rows, blobs, quick, weights
 from skgdw import GDWClassifier
 from skgdw._net._class_weight import criterion_weight
 from skgdw.exceptions import NoMetaSetWarning
+from skgdw.modules import MLP
 
 DATA = blobs(n=60, n_meta=15)
 NAMES = np.array(["ash", "oak", "yew"])
@@ -92,6 +93,16 @@ def test_parameters_that_do_not_go_together():
         quick(class_weight="balanced").partial_fit(
             DATA.X, DATA.y, X_meta=DATA.X_meta, y_meta=DATA.y_meta
         )
+
+
+def test_networks_are_built_before_any_fit():
+    net = quick(MLP, module__n_features=4, module__n_classes=3, class_weight={0: 2.0})
+    with pytest.raises(ValueError, match=r"none are known before a fit\. Name them: classes="):
+        net.initialize()
+    net.set_params(classes=[0, 1, 2]).initialize()
+    assert net.criterion_.weight.tolist() == [2.0, 1.0, 1.0]
+    with pytest.raises(ValueError, match="no rows to count, outside a fit; pass a mapping"):
+        net.set_params(class_weight="balanced").initialize()
 
 
 def test_labels_inside_a_dataset_take_a_mapping():

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from skorch.callbacks import Callback
 from torch import nn
 
 from classifier_cases import blobs, quick
@@ -74,7 +75,11 @@ def test_what_prediction_cannot_use_any_more(bad, words):
     ("bad", "words"),
     [
         ({"callbacks": 3}, '`callbacks` must be None, "disable" or a list of skorch call.*got 3'),
-        ({"callbacks": "off"}, "`callbacks` must be None, .*; got 'off'. Put a single one"),
+        ({"callbacks": "off"}, "`callbacks` must be None, .*; got 'off'. Put them into a list"),
+        (
+            {"callbacks": (Callback(),)},
+            r"`callbacks` must be .* or a list .*; got \(<.*Put them into a",
+        ),
         ({"callbacks": [3]}, r"`callbacks\[0\]` must be a skorch callback, .*; got 3"),
         ({"callbacks": [("a", 3)]}, r"`callbacks\[0\]` must be a skorch callback, .*; got 3"),
         ({"callbacks__print_log": 3}, "`callbacks__print_log` must be a skorch callback.*; got 3"),
