@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from numpy.typing import ArrayLike
@@ -39,12 +39,13 @@ class GDWClassifier(WeightedNet):
     meta_lr : float, default=0.1
         How fast the meta set teaches, >= 0. For class pairs the rate of beliefs and of the bound;
         else the step of a weight whose meta gradient is of mean size in its batch: the paper's
-        outer rate is ``meta_lr`` times batch size times number of classes.
+        outer rate is ``meta_lr`` times batch size times number of classes. "network" has no use
+        for it: the rate is that of ``weight_net_optimizer``.
     weight_clip : float, default=0.2
         Largest change of one weight in a step, > 0.
     min_gradient_share : float or None, default=None
         Least share of a batch's gradient that the weights may leave, in [0, 1]; below it the batch
-        is scaled up as a whole. None: 0, the paper's algorithm, for class pairs, else 0.1.
+        is scaled up as a whole. None: 0.1, but 0 for class pairs. The paper's algorithm has 0.
     meta_every : int or None, default=None
         Steps from one meta batch to the next, >= 1. None: n // m in [1, 5] for class pairs, else 1.
     meta_weight : float or None, default=None
@@ -222,10 +223,8 @@ class GDWClassifier(WeightedNet):
         self.meta_lr = meta_lr
         self.weight_clip = weight_clip
         self.min_gradient_share = min_gradient_share
-        self.meta_every = meta_every
-        self.meta_weight = meta_weight
-        self.lookahead_lr = lookahead_lr
-        self.meta_gradient = meta_gradient
+        self.meta_every, self.meta_weight = meta_every, meta_weight
+        self.lookahead_lr, self.meta_gradient = lookahead_lr, meta_gradient
         self.precision = precision
         self.meta_size = meta_size
         self.balance_meta = balance_meta
@@ -259,7 +258,7 @@ class GDWClassifier(WeightedNet):
         X_val: RowContainer | None = None,
         y_val: RowContainer | None = None,
         sample_weight: ArrayLike | None = None,
-    ) -> GDWClassifier:
+    ) -> Self:
         """Train on (X, y), taught by the meta set.
 
         Parameters
@@ -296,8 +295,10 @@ class GDWClassifier(WeightedNet):
             If there is no meta set: one of ``meta_size`` is taken out of the training rows.
         MetaClassWarning, MetaOverlapWarning, MetaScaleWarning, MetaSlicedWarning
             If trusted rows look wrong in one of these ways; ValidationOverlapWarning likewise.
-        MetaGradientFallbackWarning
-            If the module cannot do the meta gradient as asked.
+        ChannelsLastWarning, ClassOrderWarning, ProbabilityOutputWarning
+            If images, ``classes`` or the module's outputs look wrong.
+        MetaGradientFallbackWarning, NonFiniteLossWarning
+            If the module cannot do the meta gradient as asked; if a loss is NaN or infinite.
         """
         given = GivenRows(X, y, X_meta, y_meta, meta_mask, X_val, y_val, sample_weight)
         with self._as_before_if_refused():
@@ -319,7 +320,7 @@ class GDWClassifier(WeightedNet):
         X_val: RowContainer | None = None,
         y_val: RowContainer | None = None,
         sample_weight: ArrayLike | None = None,
-    ) -> GDWClassifier:
+    ) -> Self:
         """Go on training on (X, y) at the constant base learning rate, for ``max_epochs`` epochs.
 
         Parameters

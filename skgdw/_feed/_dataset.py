@@ -12,10 +12,9 @@ from skorch.dataset import Dataset as SkorchDataset
 from torch import Tensor
 from torch.utils.data._utils.pin_memory import pin_memory
 
+from skgdw._feed._layout import Inputs
 from skgdw._rows import n_rows, take_rows
 
-# What a module is called with: rows, or named inputs whose rows belong together.
-Inputs: TypeAlias = Tensor | Mapping[str, Tensor]
 Indices: TypeAlias = Tensor | ndarray | Sequence[int]
 
 

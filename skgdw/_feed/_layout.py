@@ -10,7 +10,7 @@ from skorch.dataset import unpack_data
 from skorch.utils import to_device
 from torch import Tensor
 
-# What a module is called with: one argument, or keyword arguments by name.
+# What a module is called with: rows, or named inputs whose rows belong together.
 Inputs: TypeAlias = Tensor | Mapping[str, Tensor]
 
 

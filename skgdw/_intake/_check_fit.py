@@ -14,8 +14,6 @@ from skgdw._intake._datasets import labels_inside, with_codes
 from skgdw._intake._hold_out import Rows, hold_out, separate
 from skgdw._rows import BoolArray, RowContainer, check_same_length, encode, n_rows
 
-Codes = NDArray[np.int64]
-
 
 class GivenRows(NamedTuple):
     """The rows, labels and mask in the arguments of ``fit``, as they are."""

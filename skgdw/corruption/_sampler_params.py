@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Self
 
 from sklearn.base import BaseEstimator
-from sklearn.pipeline import make_pipeline
+
+from skgdw._steps import name_steps
 
 
 class SamplerParams(BaseEstimator):
@@ -29,7 +29,7 @@ class SamplerParams(BaseEstimator):
         """
         params: dict[str, Any] = super().get_params(deep=deep)
         if deep and isinstance(self.corruption, list | tuple):
-            for name, sampler in name_samplers(self.corruption):
+            for name, sampler in name_steps(self.corruption):
                 params[f"corruption__{name}"] = sampler
                 if hasattr(sampler, "get_params") and not isinstance(sampler, type):
                     inner = sampler.get_params(deep=True)
@@ -66,7 +66,7 @@ class SamplerParams(BaseEstimator):
     def _set_sampler_params(self, params: dict[str, Any]) -> None:
         """Set ``corruption__<name>`` and ``corruption__<name>__<parameter>`` in a list."""
         entries = list(self.corruption)
-        named = name_samplers(entries)
+        named = name_steps(entries)
         positions = {name: i for i, (name, _) in enumerate(named)}
         parts = {key: key.removeprefix("corruption__").partition("__") for key in params}
         unknown = [key for key, (name, *_) in parts.items() if name not in positions]
@@ -86,16 +86,10 @@ class SamplerParams(BaseEstimator):
             self.corruption = type(self.corruption)(entries)
 
 
-def name_samplers(entries: Sequence[Any]) -> list[tuple[str, Any]]:
-    """Return (name, sampler) for each entry; those without a name are named as in a pipeline."""
-    unnamed = iter(make_pipeline(*(e for e in entries if not _is_pair(e))).steps)
-    return [entry if _is_pair(entry) else next(unnamed) for entry in entries]
-
-
 def check_samplers(corruption: object) -> list[tuple[str, Any]]:
     """Return the (name, sampler) pairs that are switched on, or raise."""
     entries = corruption if isinstance(corruption, list | tuple) else [corruption]
-    named = name_samplers(entries)
+    named = name_steps(entries)
     names = [name for name, _ in named]
     if len({*names}) < len(names) or any("__" in name for name in names):
         raise ValueError(
@@ -111,10 +105,6 @@ def check_samplers(corruption: object) -> list[tuple[str, Any]]:
             "LabelNoise(noise_rate=0.2), pairs inside of a list."
         )
     return named
-
-
-def _is_pair(entry: object) -> bool:
-    return isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str)
 
 
 def _is_off(sampler: object) -> bool:

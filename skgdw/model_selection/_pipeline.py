@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any, ClassVar, Self
 
 from sklearn import config_context
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import Pipeline
 
 from skgdw._rows import RowContainer
+from skgdw._steps import name_steps
 
 # scikit-learn looks up `groups` there, whether they are given or not; without routing it does not.
 _NO_ENCODER = (
@@ -229,14 +230,4 @@ def make_meta_pipeline(*steps: Any, memory: Any = None, verbose: bool = False) -
             "`steps` must hold at least a classifier; got none; pass steps such as "
             "StandardScaler(), GDWClassifier()."
         )
-    return MetaPipeline(_name_steps(steps), memory=memory, verbose=verbose)
-
-
-def _name_steps(steps: Sequence[Any]) -> list[tuple[str, Any]]:
-    """Return (name, step) for each step; those without a name are named as by scikit-learn."""
-    unnamed = iter(make_pipeline(*(step for step in steps if not _is_pair(step))).steps)
-    return [step if _is_pair(step) else next(unnamed) for step in steps]
-
-
-def _is_pair(step: object) -> bool:
-    return isinstance(step, tuple) and len(step) == 2 and isinstance(step[0], str)
+    return MetaPipeline(name_steps(steps), memory=memory, verbose=verbose)
