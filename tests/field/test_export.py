@@ -19,6 +19,8 @@ NETWORKS = {
     "ResNet32": (ResNet32, COLOURED, {}),
     "WideResNet": (WideResNet, COLOURED, {"depth": 10, "width": 1, "dropout": 0.3}),
 }
+QUICK = {"table", "ResNet32"}  # the others take seconds each
+NAMES = [n if n in QUICK else pytest.param(n, marks=pytest.mark.long) for n in NETWORKS]
 N_CLASSES = 3
 
 
@@ -70,7 +72,7 @@ def export(module, example):
 
 
 @pytest.mark.parametrize("class_prior", ["meta", "train"])
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", NAMES)
 def test_torch_exports_the_prediction(name, class_prior):
     net, X = fitted(name, class_prior=class_prior)
     program = export(Probabilities(net), torch.from_numpy(X[:4])).module()
@@ -78,7 +80,7 @@ def test_torch_exports_the_prediction(name, class_prior):
         assert_same(program(torch.from_numpy(X[:n])).numpy(), net, X[:n])
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", NAMES)
 def test_torch_exports_the_network_itself(name):
     net, X = fitted(name)
     module = net.module_.eval()
@@ -114,7 +116,7 @@ def test_torch_exports_inputs_under_several_names():
 
 
 @pytest.mark.parametrize("dynamo", [True, False], ids=["dynamo", "tracing"])
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", NAMES)
 def test_onnx_files_predict_alike(name, dynamo, tmp_path):
     pytest.importorskip("onnx")
     pytest.importorskip("onnxscript")
