@@ -18,7 +18,7 @@ from skgdw._rows import RowContainer
 from skgdw._validation import check_numbers
 from skgdw.modules._standardize import SelfScaling
 
-# Rows a prediction step: large, so that a row's prediction does not hang on its neighbours
+# Rows a prediction step: large, so that a row's prediction does not depend on its neighbours
 # (matrix products of different heights round differently), and fast.
 _PREDICT_ROWS = 1024
 

@@ -99,7 +99,7 @@ def _structure(module: nn.Module) -> str:
 
 
 def _plain_attributes(value: object) -> str:
-    """Tell the attributes of an object whose texts do not hang on the process."""
+    """Tell the attributes of an object whose texts do not depend on the process."""
     kinds = (*_PLAIN, np.generic, Tensor, np.ndarray)
 
     def is_plain(each: object) -> bool:

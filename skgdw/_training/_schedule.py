@@ -47,7 +47,7 @@ class FitSchedule(LRScheduler):
         self.forget()
 
     def __getstate__(self) -> dict[str, object]:
-        """Leave out what hangs on the optimizer of this process."""
+        """Leave out what depends on the optimizer of this process."""
         return {key: value for key, value in vars(self).items() if key != "handle_"}
 
     def forget(self) -> None:

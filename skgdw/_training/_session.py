@@ -191,7 +191,7 @@ class Session:
             return tuner.choose_share(rows, seed)
 
     def begin(self, loader: Iterable[Any]) -> Epochs:
-        """Take the loader of the stage's epochs; how long the warm-up is hangs on its length."""
+        """Take the loader of the stage's epochs; how long the warm-up is depends on its length."""
         self.epochs, stage = Epochs(loader, (self.feed.meta_seed, TRAIN)), self.stage
         weighting, step = self.parts.weighting, self.weighted_step
         if stage is not None and stage.is_weighted and weighting.warm_up and not weighting.is_warm:
