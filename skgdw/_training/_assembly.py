@@ -279,7 +279,7 @@ class Assembly:
         attempt = cast("Callable[[Jvp], Tensor]", cache(trial))
         jvp = choose_jvp(self.settings.meta_gradient, attempt, self._name, eps=eps)
         if trial.shares_pass and self.speed.recorded:
-            jvp = fastest(jvp, attempt, eps)
+            jvp = fastest(jvp, attempt, trial.nearby, eps=eps)
         if trial.shares_pass and isinstance(jvp, Difference):
             # Not from a pass in bf16: a difference of short numbers would be noise.
             jvp = replace(jvp, shares_pass=precision.dtype is None)

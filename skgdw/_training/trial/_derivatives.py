@@ -137,7 +137,7 @@ def agree(one: Tensor, other: Tensor, eps: float | None = None) -> bool:
     return not norm(one - other) > rounding * torch.maximum(norm(one), norm(other))
 
 
-def fastest(chosen: Jvp, attempt: Callable[[Jvp], Tensor], eps: float | None = None) -> Jvp:
+def fastest(chosen: Jvp, *attempts: Callable[[Jvp], Tensor], eps: float | None = None) -> Jvp:
     """Return what steps take for the way that was chosen: a faster one, where it agrees with it.
 
     Forward mode along the recorded graph stands on rules of our own about torch's autograd nodes,
@@ -147,8 +147,8 @@ def fastest(chosen: Jvp, attempt: Callable[[Jvp], Tensor], eps: float | None = N
     ----------
     chosen : Jvp
         As `choose_jvp` returned it.
-    attempt : callable
-        As in `choose_jvp`.
+    *attempts : callable
+        As in `choose_jvp`, each at other parameters: the two ways have to agree in all of them.
     eps : float, optional
         Relative rounding error of the module's passes.
 
@@ -160,16 +160,23 @@ def fastest(chosen: Jvp, attempt: Callable[[Jvp], Tensor], eps: float | None = N
     if not isinstance(chosen, DualNumbers):
         return chosen
     recorded = Recorded(chosen)
-    try:
-        found = attempt(recorded)
-    except Exception as error:  # a rule that is wrong: dual numbers do without it
-        reason = f"a rule of it fails: {type(error).__name__}: {error}"
-    else:
-        if not recorded.is_on:
-            reason = "it holds what no rule covers"
-        elif agree(found, attempt(chosen), eps):
-            return recorded
+    fault = None
+    for attempt in attempts:
+        try:
+            found = attempt(recorded)
+        except Exception as error:  # a rule that is wrong: dual numbers do without it
+            fault = f"a rule of it fails: {type(error).__name__}: {error}"
         else:
-            reason = "it gives another derivative than dual numbers"
-    logger.info("forward mode by dual numbers, not along the recorded graph: %s", reason)
-    return chosen
+            if not recorded.is_on:
+                fault = "it holds what no rule covers"
+            elif not _is_same(found, attempt(chosen), eps):
+                fault = "it gives another derivative than dual numbers"
+        if fault is not None:
+            logger.info("forward mode by dual numbers, not along the recorded graph: %s", fault)
+            return chosen
+    return recorded
+
+
+def _is_same(found: Tensor, expected: Tensor, eps: float | None) -> bool:
+    # Of what is not finite `agree` says nothing; a rule must not bring it in.
+    return torch.equal(found.isfinite(), expected.isfinite()) and agree(found, expected, eps)

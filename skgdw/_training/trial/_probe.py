@@ -20,6 +20,9 @@ from skgdw.weighting._row_loss import RowLoss
 # Rows on which output and derivatives are tried out.
 TRIAL_ROWS = 8
 
+# How far a second trial moves parameters, relative to what usual initial values are.
+_NUDGE = 0.1
+
 
 def eager(module: nn.Module) -> nn.Module:
     """Return what torch.compile wrapped, or the module itself."""
@@ -139,3 +142,24 @@ class Trial:
                 look_ahead = LookAhead(self.rates, jvp, self.shares_pass)
                 _, gradient = look_ahead(tried, evidence, evidence.logit_grad, self.meta_batch)
         return gradient.by_weight
+
+    def nearby(self, jvp: Jvp) -> Tensor:
+        """Compute the same at parameters a little away, which then are as before.
+
+        Returns
+        -------
+        Tensor of shape (n, c)
+            In it a branch that starts at zero has its say.
+        """
+        params = [*self.rates()[0].values()]
+        own = [p.detach().clone() for p in params]
+        source = torch.Generator().manual_seed(0)
+        try:
+            for p in params:
+                fan_in = p[0].numel() if p.ndim > 1 else 1
+                noise = torch.randn(p.shape, generator=source) / max(fan_in, 1) ** 0.5
+                p.data.add_(noise.to(p), alpha=_NUDGE)
+            return self(jvp)
+        finally:
+            for p, before in zip(params, own, strict=True):
+                p.data.copy_(before)

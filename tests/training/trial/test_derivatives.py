@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from cases import CASES, N_CLASSES, Case, OneWayNet, StoppedNet
@@ -335,6 +336,33 @@ def test_a_rule_that_is_wrong_leaves_dual_numbers_in_use(monkeypatch, caplog):
     with caplog.at_level(logging.INFO, logger="skgdw"):
         assert fastest(FORWARD, start(CASES["tanh"]).trial) == FORWARD
     assert "it gives another derivative than dual numbers" in caplog.text
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_a_rule_that_gives_no_number_leaves_dual_numbers_in_use(monkeypatch, number):
+    monkeypatch.setitem(RULES, "TanhBackward0", lambda node, tangents: number * tangents[0])
+    assert fastest(FORWARD, start(CASES["tanh"]).trial) == FORWARD
+
+
+class GatedNet(OneWayNet):
+    """Has a branch that starts at zero, which is all that a rule on its nodes could spoil."""
+
+    def __init__(self):
+        super().__init__()
+        self.gain = nn.Parameter(torch.zeros(()))
+
+    def forward(self, X):
+        hidden = self.first(X)
+        return self.out(hidden + self.gain * torch.tanh(hidden))
+
+
+def test_a_wrong_rule_on_a_branch_that_starts_at_zero_is_found_out(monkeypatch):
+    training = start(Case(GatedNet))
+    with untouched(training.module):
+        assert isinstance(fastest(FORWARD, training.trial, training.trial.nearby), Recorded)
+    monkeypatch.setitem(RULES, "TanhBackward0", lambda node, tangents: 100 * tangents[0].sign())
+    assert isinstance(fastest(FORWARD, training.trial), Recorded)
+    assert fastest(FORWARD, training.trial, training.trial.nearby) == FORWARD
 
 
 def test_a_rule_that_raises_leaves_dual_numbers_in_use(monkeypatch, caplog):
