@@ -241,7 +241,8 @@ class Assembly:
         check_logits_dtype(logits, parts.weighting, self._name)
         if "get_loss" in parts.overridden:
             _check_loss(parts, self.probe, batch, row_loss)
-        check_weighting(parts.weighting, Evidence(logits, y, row_loss))
+        with self.probe.stream.undone():
+            check_weighting(parts.weighting, Evidence(logits, y, row_loss))
         rates = LookAheadRates(self.probe.stateless, parts.optimizer, settings.lookahead_lr)
         passes = Passes(self.probe.stateless, self.probe.stream)
         # The graphs of torch.compile can be walked back only once.

@@ -124,15 +124,16 @@ class Session:
         int
             Epochs to train for.
         """
-        self.stage, self.epochs, self.n_epochs, self._saved = stage, None, 0, saved
-        self._warm_up = None
+        self.stage, self.epochs, self.n_epochs = stage, None, 0
+        self._saved, self._warm_up = saved, None
         self.best = BestEpoch() if stage.judged_on is not None else None
         self._update = self._plain_update
         trains = stage.rows is self.rows.train  # meta rows have no weights
         self.plain_step.weights = self.weights if trains else SampleWeights()
         # Also for a later stage that is gone on with: its memory has to be there to be read into.
         if self.is_weighted and (stage.is_weighted or saved is not None):
-            self.parts.weighting.start(self.rows.n_rows, self.settings.n_classes)
+            with self.stream.active():
+                self.parts.weighting.start(self.rows.n_rows, self.settings.n_classes)
             self.parts.weighting.to(self.parts.device)
         if stage.is_weighted and self.rows.meta is not None:
             self._assemble(self.rows.meta)
@@ -321,7 +322,8 @@ class Session:
         warm_up.n_left -= 1
         if not warm_up.n_left:
             self.parts.weighting.is_warm = True
-            self.parts.weighting.on_warm_up_end(warm_up.survey(self.survey))
+            with self.stream.active():
+                self.parts.weighting.on_warm_up_end(warm_up.survey(self.survey))
             self._update, self._warm_up = self._weighted, None
         return result
 
@@ -335,11 +337,11 @@ class Session:
         """Close an epoch of training: the ledger is written, the best epoch judged."""
         self.ledger.write()
         self.n_epochs += 1
-        stage = self.stage
-        if stage is None:
+        if (stage := self.stage) is None:
             return
         if stage.is_weighted and self._warm_up is None:
-            self.parts.weighting.on_epoch_end(self.survey)
+            with self.stream.active():
+                self.parts.weighting.on_epoch_end(self.survey)
         score = math.nan
         if self.best is not None and stage.judged_on is not None:
             score = balanced_accuracy(self.survey.of(stage.judged_on))

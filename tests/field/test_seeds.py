@@ -17,6 +17,7 @@ from torch.utils.data import (
 )
 
 from classifier_cases import DropoutNet, Net, Rows, blobs, global_random_states, quick, weights
+from skgdw.weighting import Weighting
 
 X, Y, X_META, Y_META = blobs()
 X, X_META = X.astype(np.float32), X_META.astype(np.float32)
@@ -130,3 +131,30 @@ def test_a_generator_of_the_users_goes_on_as_it_would():
 
     assert loss(0) == loss(0)
     assert loss(0) != loss(1)
+
+
+class Drawing(Weighting):
+    """Draws wherever it is asked or told something."""
+
+    warm_up = 0.5
+
+    def __init__(self):
+        super().__init__()
+        self.gain = torch.nn.Parameter(torch.ones(()))
+
+    def start(self, n_rows, n_classes):
+        self.register_buffer("memory", torch.rand(n_rows))
+
+    def forward(self, evidence):
+        kept = 1.0 if evidence.rows is None else self.memory[evidence.rows]
+        return (self.gain * kept * torch.rand(len(evidence.y))).unsqueeze(1)
+
+    def on_warm_up_end(self, survey):
+        assert len([*survey.training_rows()]) > 0
+        self.memory += torch.rand(len(self.memory))
+
+    on_epoch_end = on_warm_up_end
+
+
+def test_a_weighting_draws_from_the_fits_own_numbers():
+    check(dict, as_array, Drawing)
