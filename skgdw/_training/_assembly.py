@@ -208,15 +208,13 @@ class Assembly:
         return self.probe.stateless.module is not self.parts.module
 
     def weighted_step(
-        self, n_rows: int, meta: Rows, meta_rounds: Rounds, weights: SampleWeights
+        self, train: Rows, meta: Rows, meta_rounds: Rounds, weights: SampleWeights
     ) -> MetaStep:
         """Return the step, which takes meta batches out of rounds that are not placed yet.
 
         Parameters
         ----------
-        n_rows : int
-            Training rows.
-        meta : Rows
+        train, meta : Rows
         meta_rounds : Rounds
 
         Returns
@@ -241,15 +239,18 @@ class Assembly:
         check_logits_dtype(logits, parts.weighting, self._name)
         if "get_loss" in parts.overridden:
             _check_loss(parts, self.probe, batch, row_loss)
+        rows = self.first_rows.rows
+        if rows is not None:  # which counts from the first of them
+            rows = torch.as_tensor(train.rows)[rows].to(y.device)
         with self.probe.stream.undone():
-            check_weighting(parts.weighting, Evidence(logits, y, row_loss))
+            check_weighting(parts.weighting, Evidence(logits, y, row_loss), rows)
         rates = LookAheadRates(self.probe.stateless, parts.optimizer, settings.lookahead_lr)
         passes = Passes(self.probe.stateless, self.probe.stream)
         # The graphs of torch.compile can be walked back only once.
         shares_pass = not self._is_compiled and self.probe.repeats_itself(X, logits)
         meta_batch = layout(self.feed.first_meta_rows(meta, TRIAL_ROWS))
         jvp = self._choose_jvp(Trial(passes, row_loss, rates, batch, meta_batch, shares_pass))
-        own = parts.weighting.step_defaults(n_rows, len(meta.rows))
+        own = parts.weighting.step_defaults(len(train.rows), len(meta.rows))
         own = parts.weighting.in_a_stream(own) if settings.is_stream else own
         return MetaStep(
             infer=self.infer,

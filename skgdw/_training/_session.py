@@ -176,7 +176,7 @@ class Session:
         )
         self.meta_rounds = self.feed.meta_batches(meta)
         self.weighted_step = assembly.weighted_step(
-            len(self.rows.train.rows), meta, self.meta_rounds, self.weights
+            self.rows.train, meta, self.meta_rounds, self.weights
         )
         self._update = self._weighted_update
         self.meta_gradient = self.weighted_step.look_ahead.jvp.method

@@ -60,12 +60,32 @@ def make_weighting(
     -------
     Weighting
         One of its own for every fit.
+
+    Raises
+    ------
+    TypeError
+        If its constructor lacks arguments, or does not call that of the base class.
     """
     if isinstance(weighting, Weighting) and not given:
-        return copy.deepcopy(weighting)
-    wanted = arguments_of(weighting)
-    kwargs = {**{name: value for name, value in offered.items() if name in wanted}, **given}
-    return weighting_class(weighting)(**kwargs)
+        made = copy.deepcopy(weighting)
+    else:
+        wanted, cls = arguments_of(weighting), weighting_class(weighting)
+        kwargs = {**{name: value for name, value in offered.items() if name in wanted}, **given}
+        try:
+            inspect.signature(cls).bind(**kwargs)
+        except TypeError as error:
+            raise TypeError(
+                f"`weighting` must get the arguments of {cls.__name__}: {error}. Pass them as "
+                "weighting__...=."
+            ) from error
+        made = cls(**kwargs)
+    if "_parameters" not in vars(made):
+        raise TypeError(
+            "`weighting` must be a torch module from the first line of its constructor; "
+            f"{type(made).__name__}.__init__ does not call that of Weighting. Begin it with "
+            "super().__init__()."
+        )
+    return made
 
 
 def take_over(before: Weighting, after: Weighting) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -10,6 +11,7 @@ from classifier_cases import Net, blobs, quick
 from skgdw._training._assembly import Assembly
 from skgdw._training.step._jvp import Difference, DualNumbers, Recorded, Unrolled, WideDifference
 from skgdw.exceptions import CriterionError, MetaGradientFallbackWarning
+from skgdw.weighting import Weighting
 
 DATA = blobs()
 
@@ -141,3 +143,24 @@ def test_what_does_not_fit_is_refused_before_the_first_step(monkeypatch):
 class LabelSmoothing(nn.CrossEntropyLoss):
     def __init__(self):
         super().__init__(label_smoothing=0.5)
+
+
+class Asked(Weighting):
+    """Writes down the rows that it is asked for."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = []
+
+    def forward(self, evidence):
+        self.asked.append(None if evidence.rows is None else evidence.rows.tolist())
+        return torch.ones(len(evidence.y), 1)
+
+
+def test_a_weighting_is_tried_on_rows_where_they_stand():
+    X, y = DATA[:2]
+    is_meta = np.arange(len(y)) % 4 == 0
+    net = quick(weighting=Asked, max_epochs=1).fit(X, y, meta_mask=is_meta)
+    unknown, places, *_ = net.weighting_.asked
+    assert unknown is None
+    assert places == np.flatnonzero(~is_meta)[:8].tolist()

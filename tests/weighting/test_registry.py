@@ -73,6 +73,26 @@ def test_what_is_given_goes_before_what_is_offered():
     assert made.power == 3.0
 
 
+class Late(Weighting):
+    """Is no module yet."""
+
+    def __init__(self, a):
+        self.a = a
+
+
+@pytest.mark.parametrize(("weighting", "given"), [(Late, {"a": 1}), (Late(1), {})])
+def test_a_constructor_that_leaves_out_that_of_the_base_class_is_named(weighting, given):
+    match = r"Late.__init__ does not call that of Weighting. Begin it with super\(\).__init__\(\)"
+    with pytest.raises(TypeError, match=match):
+        make_weighting(weighting, given, OFFERED)
+
+
+def test_an_argument_that_is_missing_is_named():
+    match = r"the arguments of Late: missing a required argument: 'a'. Pass them as weighting__"
+    with pytest.raises(TypeError, match=match):
+        make_weighting(Late, {}, OFFERED)
+
+
 def test_an_argument_that_is_not_there_is_an_error():
     with pytest.raises(TypeError, match="n_stars"):
         make_weighting(Own, {"n_stars": 7}, OFFERED)
