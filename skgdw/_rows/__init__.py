@@ -24,7 +24,7 @@ from skgdw._rows._containers import (
     n_rows,
     take_rows,
 )
-from skgdw._rows._labels import as_labels, is_column, label_kind
+from skgdw._rows._labels import as_labels, is_column, join_labels, label_kind
 from skgdw._rows._masks import check_mask
 from skgdw._rows._random_state import GLOBAL_STATES, local_random_state
 
@@ -43,6 +43,7 @@ __all__ = [
     "is_column",
     "is_dataset",
     "is_mapping",
+    "join_labels",
     "join_rows",
     "label_kind",
     "local_random_state",

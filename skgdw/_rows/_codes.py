@@ -20,6 +20,8 @@ def encode_labels(y: RowContainer, name: str = "y") -> tuple[NDArray[Any], IntAr
 
 def encode(labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
     """Return the place of each of `labels` (n,) in `classes` (c,), in any order, which hold it."""
+    if classes.dtype.kind in "iu":  # integers of another dtype would meet these as doubles
+        labels = labels.astype(classes.dtype)
     order = np.argsort(classes, kind="stable")
     return order[np.searchsorted(classes[order], labels)].astype(np.int64)
 

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from skgdw._rows._containers import BoolArray, RowContainer, as_host_array
 
+# Whole numbers up to here are the same in double precision.
+_WHOLE_IN_DOUBLES = 2**53
+
 _KINDS = {"b": "booleans", "U": "strings", "S": "bytes", "M": "dates", "m": "durations"}
 
 
@@ -73,6 +76,37 @@ def label_kind(labels: NDArray[Any]) -> str:
     return " and ".join(sorted({_kind_of(label) for label in labels})) or "strings"
 
 
+def join_labels(known: list[NDArray[Any]], name: str) -> NDArray[Any]:
+    """Return the labels of several arrays as one, in which those that differ stay apart."""
+    return _exact(np.concatenate(known), [labels.tolist() for labels in known], name)
+
+
+def _exact(labels: NDArray[Any], parts: list[list[Any]], name: str) -> NDArray[Any]:
+    """Return labels that numpy joined out of `parts`, whole numbers without its rounding."""
+    if labels.dtype.kind != "f" or not _is_large(labels):
+        return labels
+    given = [label for part in parts for label in part]
+    large = [label for label in given if abs(label) >= _WHOLE_IN_DOUBLES]
+    rounded = sorted({label for label in large if isinstance(label, float | np.floating)})
+    if len(rounded) == len(set(large)) or any(label % 1 for label in given):
+        return labels
+    if rounded:
+        raise ValueError(
+            f"`{name}` must hold labels beyond 2**53 as integers alone, because floats have not "
+            f"all of them; got integers beside floats such as {rounded[:3]}. Convert the floats "
+            "where they were read, for instance by astype(np.int64) or dtype=."
+        )
+    whole = [int(label) for label in given]
+    for dtype in (np.int64, np.uint64):
+        if np.iinfo(dtype).min <= min(whole) and max(whole) <= np.iinfo(dtype).max:
+            return np.array(whole, dtype=dtype)
+    return np.array(whole, dtype=object)
+
+
+def _is_large(labels: NDArray[Any]) -> bool:
+    return bool(np.any(np.abs(labels) >= _WHOLE_IN_DOUBLES))
+
+
 def _as_array(y: RowContainer, name: str) -> NDArray[Any]:
     values = as_host_array(y)
     values = values.toarray() if hasattr(values, "tocsr") else values
@@ -86,6 +120,10 @@ def _as_array(y: RowContainer, name: str) -> NDArray[Any]:
             f"`{name}` must hold one label per row; got rows of unequal length; pass a flat "
             "sequence."
         ) from error
+    if labels.dtype.kind in "TV":  # numpy's own strings, of which few functions know, and records
+        return labels.astype(object)
+    if labels.dtype.kind == "f" and isinstance(values, list | tuple) and _is_large(labels):
+        return np.asarray(values, dtype=object)  # integers of several dtypes, perhaps
     if labels.dtype.kind in "US" and getattr(values, "dtype", None) != labels.dtype:
         # numpy would turn the number 1 and the text "1" into one class, and NaN into a text.
         as_given = np.asarray(values, dtype=object)
@@ -151,10 +189,10 @@ def _of_one_kind(labels: NDArray[Any], name: str) -> NDArray[Any]:
     """Return labels that came as objects, numbers among them as such; refuse mixed kinds."""
     kinds = {_kind_of(label) for label in labels}
     if kinds in ({"numbers"}, {"booleans"}):
-        return np.asarray(labels.tolist())
+        return _exact(np.asarray(labels.tolist()), [labels.tolist()], name)
     try:
-        if len(kinds) > 1:
-            raise TypeError("there is no order between kinds")
+        if len(kinds) > 1 or "tuple" in kinds:
+            raise TypeError("there is no order between kinds, and no score takes tuples")
         if kinds != {"strings"}:
             np.unique(labels)
     except TypeError as error:

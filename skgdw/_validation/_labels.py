@@ -9,7 +9,14 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import DataConversionWarning
 from skorch.dataset import Dataset as SkorchDataset
 
-from skgdw._rows import RowContainer, as_labels, check_same_length, is_column, is_mapping
+from skgdw._rows import (
+    RowContainer,
+    as_labels,
+    check_same_length,
+    is_column,
+    is_mapping,
+    join_labels,
+)
 from skgdw._warn import warn
 from skgdw.exceptions import ClassOrderWarning
 
@@ -84,7 +91,7 @@ def find_classes(
 ) -> NDArray[Any]:
     """Return the classes: those given, or the sorted union of the labels, of one kind."""
     known = [labels for labels in (y, y_meta) if labels is not None]
-    found = np.unique(np.concatenate(known)) if known else _listed(classes)
+    found = np.unique(join_labels(known, "y and y_meta")) if known else _listed(classes)
     if classes is None:
         return found
     given = _listed(classes)

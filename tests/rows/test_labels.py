@@ -69,7 +69,17 @@ ACCEPTED = {
     ),
     "frame": (lambda c: pd.DataFrame({"animal": NAMES[c]}), NAMES.astype(object)),
     "masked": (lambda c: np.ma.array(c, mask=False), np.arange(3)),
+    "large int": (lambda c: c + 2**60, np.arange(3) + 2**60),
+    "list of large ints of two dtypes": (
+        lambda c: [np.uint64(a + 2**60) if a else np.int64(2**60) for a in c.tolist()],
+        np.arange(3) + 2**60,
+    ),
 }
+if hasattr(np, "dtypes") and hasattr(np.dtypes, "StringDType"):  # numpy 2
+    ACCEPTED["numpy's strings"] = (
+        lambda c: NAMES.astype(np.dtypes.StringDType())[c],
+        NAMES.astype(object),
+    )
 
 
 @pytest.mark.parametrize("kind", ACCEPTED)
@@ -159,6 +169,13 @@ REFUSED = {
     "objects, mixed": (lambda c: spoilt(NAMES[c], 1), TypeError, MIXED.format("int, str")),
     "booleans and numbers": (lambda c: spoilt(c, True), TypeError, MIXED.format("bool, int")),
     "text and bytes": (lambda c: spoilt(NAMES[c], b"a"), TypeError, MIXED.format("bytes, str")),
+    "records": (lambda c: c.astype([("a", int)]), TypeError, MIXED.format("tuple")),
+    "tuples": (lambda c: pd.Series([("a", a) for a in c]), TypeError, MIXED.format("tuple")),
+    "large integers and floats": (
+        lambda c: [2**53 + 1, 2.0**53, *c.tolist()[2:]],
+        ValueError,
+        "as integers alone, because floats have not all of them; got integers beside floats such",
+    ),
     "without order": (lambda c: [object() for _ in c], TypeError, MIXED.format("object")),
 }
 CALLS = {

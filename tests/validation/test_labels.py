@@ -6,6 +6,7 @@ import pytest
 from torch.utils.data import Dataset
 
 from classifier_cases import Rows, blobs, quick
+from skgdw._rows import encode
 from skgdw._validation import (
     check_classes,
     check_dataset_labels,
@@ -22,6 +23,16 @@ Y, Y_META = np.array([*"baab"]), np.array([*"cca"])
 def test_classes_are_the_sorted_union():
     assert find_classes(Y, Y_META, None).tolist() == [*"abc"]
     assert find_classes(Y, None, None).tolist() == [*"ab"]
+
+
+def test_large_integers_of_two_dtypes_stay_apart():
+    X, codes = blobs().X[:12], np.arange(12) % 3
+    large = codes + 2**60
+    net = quick().fit(X, large.astype(np.uint64), (X + 1,), (large,))
+    assert net.classes_.tolist() == [2**60, 2**60 + 1, 2**60 + 2]
+    assert encode(large.astype(np.uint64), net.classes_).tolist() == codes.tolist()
+    with pytest.raises(ValueError, match=r"`y and y_meta` must hold labels beyond 2\*\*53 as int"):
+        find_classes(codes + 2**53 + 1, (codes + 2**53).astype(float), None)
 
 
 @pytest.mark.filterwarnings("ignore::skgdw.exceptions.ClassOrderWarning")
