@@ -58,6 +58,59 @@ class EncodedStream(IterableDataset):
             yield _row_in(item), self.code_of(index, item)
 
 
+class CheckedDataset(Dataset):
+    """A Dataset of the user's that holds class codes, each looked at as it is handed out.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Its items are handed out as they are, and its attributes are to be had here.
+    n_classes : int
+    """
+
+    def __init__(self, dataset: Any, n_classes: int) -> None:
+        self.dataset, self.n_classes = dataset, n_classes
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("dataset", "n_classes"):  # before a copy has its own
+            raise AttributeError(name)
+        return getattr(self.dataset, name)
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Any:
+        item = self.dataset[index]
+        self._check(index, item)
+        return item
+
+    def __getitems__(self, indices: list[int]) -> Any:
+        many = getattr(self.dataset, "__getitems__", None)
+        items = many(indices) if many else [self.dataset[index] for index in indices]
+        if isinstance(items, list):
+            for index, item in zip(indices, items, strict=False):
+                self._check(index, item)
+        return items
+
+    def _check(self, index: int, item: object) -> None:
+        code = _label_in(item)
+        if np.ndim(code) == 0 and code not in range(self.n_classes):
+            raise ValueError(
+                "A Dataset that holds class codes must hold those of `classes`, "
+                f"0 to {self.n_classes - 1}; got {code!r} in row {index}. Leave such rows out, or "
+                "name what the Dataset holds in `classes`."
+            )
+
+
+class CheckedStream(CheckedDataset, IterableDataset):
+    """A stream of the user's that holds class codes."""
+
+    def __iter__(self) -> Iterator[Any]:
+        for index, item in enumerate(self.dataset):
+            self._check(index, item)
+            yield item
+
+
 class KnownCodes:
     """The codes of rows whose labels came beside the Dataset."""
 
@@ -99,7 +152,7 @@ def with_codes(X: RowContainer, codes: NDArray[np.int64] | None, classes: NDArra
     Returns
     -------
     array, mapping or Dataset
-        X itself, unless it is a Dataset whose labels are no codes.
+        X itself, unless it is a Dataset: that is wrapped.
     """
     if not is_dataset(X):
         return X
@@ -107,10 +160,13 @@ def with_codes(X: RowContainer, codes: NDArray[np.int64] | None, classes: NDArra
         coded = copy.copy(X)  # of a kind that skorch takes rows and labels out of
         coded.y = codes
         return coded
-    encoded = EncodedStream if isinstance(X, IterableDataset) else EncodedDataset
+    is_stream = isinstance(X, IterableDataset)
+    encoded = EncodedStream if is_stream else EncodedDataset
     if codes is not None:
         return encoded(X, KnownCodes(codes))
-    return X if _holds_codes(X, classes) else encoded(X, CodesOfLabels(classes))
+    if _holds_codes(X, classes):
+        return (CheckedStream if is_stream else CheckedDataset)(X, len(classes))
+    return encoded(X, CodesOfLabels(classes))
 
 
 def labels_inside(dataset: RowContainer, classes: ArrayLike | None) -> list[Any]:

@@ -1,5 +1,7 @@
 """Labels inside a Dataset are encoded by `classes`, or refused."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -67,6 +69,27 @@ def test_a_label_that_is_no_class_is_refused():
         quick(classes=NUMBERS).fit(tensors(X32, Y), None, tensors(X_META32, NUMBERS[Y_META]))
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("classes", "labels", "bad"),
+    [([0, 1, 2], np.where(Y == 1, -100, Y), -100), (NAMES, Y + 1, 3), ([0, 1, 2], Y - 1, -1)],
+)
+def test_a_code_of_no_class_is_refused(classes, labels, bad, stream):
+    data = Stream(X32, labels) if stream else tensors(X32, labels)
+    net = trained(classes=classes, weighting="uniform", iterator_train__shuffle=False)
+    words = rf"must hold those of `classes`, 0 to 2; got {bad} in row \d+. Leave such rows out"
+    with pytest.raises(ValueError, match=words):
+        net.fit(data, None)
+
+
+def test_a_dataset_of_codes_is_as_it_was():
+    data = tensors(X32, Y)
+    checked = copy.deepcopy(with_codes(data, None, np.arange(3)))
+    assert torch.equal(checked.tensors[0], data.tensors[0])
+    assert all(a is b or torch.equal(a, b) for a, b in zip(checked[5], data[5], strict=True))
+    assert checked.__getitems__([3, 5])[1][1] == data[5][1]
+
+
 def test_a_meta_label_inside_that_is_no_class_is_refused():
     with pytest.raises(
         ValueError, match=r"`classes` must hold every label; got \[1, 2, 3\].*\[0\]"
@@ -79,7 +102,7 @@ def test_labels_are_read_in_order():
     assert labels_inside(data, None) == NUMBERS[Y].tolist()
     assert labels_inside(tensors(X32, Y), NAMES) == NAMES[Y].tolist()
     assert [code for _, code in with_codes(data, None, NUMBERS)] == Y.tolist()
-    assert with_codes(data, None, np.arange(3)) is data
+    assert with_codes(tensors(X32, Y), None, np.arange(3)).dataset.tensors[1].tolist() == Y.tolist()
     assert with_codes(X, Y, NUMBERS) is X
 
 
