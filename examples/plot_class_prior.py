@@ -3,7 +3,7 @@ Predictions for a balanced world, or for the one at hand
 ========================================================
 
 Six classes, from 45 % of the training rows down to 2 %, and two rows in five have the label of the
-next class. The meta set has as many rows of each. Which class is the most probable one then hangs
+next class. The meta set has as many rows of each. Which class is the most probable one then depends
 on the world that is asked about: one as balanced as the meta set, or one as uneven as the training
 rows.
 """
