@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Set
 from functools import partial
+from types import CodeType
 
 import numpy as np
 import torch
+from skorch.callbacks import LRScheduler
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from skgdw._intake._check_fit import TrainingData
 from skgdw._intake._hold_out import Rows
@@ -25,8 +28,10 @@ def fingerprint(params: Mapping[str, object], data: TrainingData) -> dict[str, s
     Parameters
     ----------
     params : mapping of str to object
-        Of the classifier. Of networks that are given as instances the structure counts, not the
-        parameters, which are trained; of other objects the class, and what is plain in them.
+        Of the classifier. Of networks that are given as instances the structure counts, and what
+        their parameters start at where that is not drawn: in another process what is drawn is
+        other, and what was trained takes its place. Of other objects the class counts, and what is
+        plain in them; of callbacks the schedules of the rate.
     data : TrainingData
         All values count. Of a Dataset it is the class, the number of rows and the labels that came
         beside: reading all of it might take long.
@@ -36,11 +41,9 @@ def fingerprint(params: Mapping[str, object], data: TrainingData) -> dict[str, s
     dict of str to str
         By the name of the parameter, and by "the training rows" and the like.
     """
-    texts = {
-        name: _text(value)
-        for name, value in params.items()
-        if not name.startswith("callbacks") and name not in _WITHOUT_EFFECT
-    }
+    texts = {name: _text(value) for name, value in params.items() if _has_effect(name)}
+    if schedules := [_text(one) for one in _schedules(params.get("callbacks"))]:
+        texts["the schedules among the callbacks"] = str(schedules)
     parts = {"training rows": data.train, "meta rows": data.meta, "validation rows": data.valid}
     for name, rows in parts.items():
         if rows is not None:
@@ -49,6 +52,19 @@ def fingerprint(params: Mapping[str, object], data: TrainingData) -> dict[str, s
         texts["the sample weights"] = _digest([data.sample_weight])
     texts["the classes"] = str(data.classes.tolist())
     return texts
+
+
+def _has_effect(name: str) -> bool:
+    if name.startswith("callbacks"):
+        return name.startswith("callbacks__lr_schedule")
+    return name not in _WITHOUT_EFFECT
+
+
+def _schedules(callbacks: object) -> Iterator[object]:
+    for each in callbacks if isinstance(callbacks, list) else []:
+        part = each[-1] if isinstance(each, tuple) else each
+        if isinstance(part, LRScheduler):
+            yield part
 
 
 def _content(rows: Rows) -> Iterator[object]:
@@ -77,8 +93,12 @@ def _text(value: object) -> str:
         return str(sorted(_text(each) for each in value))
     if isinstance(value, partial):
         return f"partial of {_text([value.func, value.args, value.keywords])}"
+    if isinstance(value, CodeType):
+        return _digest([value.co_code.hex(), str(value.co_names), _text(value.co_consts)])
     if hasattr(value, "__qualname__"):  # a class or a function
-        return _name(value)
+        code = getattr(value, "__code__", None)
+        is_named = code is None or "<" not in value.__qualname__
+        return _name(value) if is_named else f"{_name(value)} {_text(code)}"
     details = _structure(value) if isinstance(value, nn.Module) else _plain_attributes(value)
     return f"{_name(type(value))} {_digest([details])}" if details else _name(type(value))
 
@@ -93,24 +113,41 @@ def _structure(module: nn.Module) -> str:
         (name, _name(type(layer)), _plain_attributes(layer))
         for name, layer in module.named_modules()
     ]
-    shapes = [(name, tuple(p.shape), p.requires_grad) for name, p in module.named_parameters()]
+    shapes = [
+        (name, tuple(p.shape), p.requires_grad, _constant(p))
+        for name, p in module.named_parameters()
+    ]
     buffers = [(name, _text(buffer)) for name, buffer in module.named_buffers()]
     return str((layers, shapes, buffers))
 
 
+def _constant(parameter: Tensor) -> str:
+    """Return the number that a parameter starts at, if it is a single one, or the same all over."""
+    if is_lazy(parameter) or not parameter.numel() or (parameter.numel() == 1 and parameter.ndim):
+        return ""
+    first = parameter.detach().reshape(-1)[0]
+    return str(first.item()) if bool((parameter == first).all()) else ""
+
+
 def _plain_attributes(value: object) -> str:
     """Tell the attributes of an object whose texts do not depend on the process."""
-    kinds = (*_PLAIN, np.generic, Tensor, np.ndarray)
+    kinds = (*_PLAIN, np.generic, Tensor, np.ndarray, partial)
 
     def is_plain(each: object) -> bool:
         if isinstance(each, tuple | list):
             return all(map(is_plain, each))
-        return isinstance(each, kinds)
+        if isinstance(each, Mapping):
+            return all(isinstance(key, str) and is_plain(part) for key, part in each.items())
+        return isinstance(each, kinds) or hasattr(each, "__qualname__")
 
     own = {
         name: _text(each)
         for name, each in sorted(getattr(value, "__dict__", {}).items())
-        if not name.startswith("_") and name != "training" and is_plain(each)
+        # What ends in an underscore was made by a fit.
+        if not name.startswith("_")
+        and not name.endswith("_")
+        and name != "training"
+        and is_plain(each)
     }
     return str(own) if own else ""
 

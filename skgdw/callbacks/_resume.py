@@ -52,8 +52,10 @@ class Resume(Callback):
     last epoch once more when it is called again, with the same result.
 
     Parameters and data are compared with those of the fit that was cut off, and all that differ are
-    named. ``verbose``, ``device`` and other callbacks may differ. Of a Dataset only the class, the
-    number of rows and labels that come beside it are compared.
+    named. ``verbose``, ``device`` and other callbacks may differ, but for schedules of the rate. Of
+    a Dataset only the class, the number of rows and labels that come beside it are compared; of
+    modules and weightings given as instances all but parameters whose first values were drawn; of a
+    RandomState nothing, as every fit moves it.
 
     Rows that a user's own loader, sampler, split or Dataset draws from a source of its own, torch's
     or numpy's global one among them, may differ from what would have been drawn.

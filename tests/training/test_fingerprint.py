@@ -5,9 +5,11 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from skorch.callbacks import Freezer, LRScheduler
 from skorch.dataset import ValidSplit
 from torch import nn
 from torch.nn import functional as F
+from torch.optim.lr_scheduler import StepLR
 
 from classifier_cases import Net, Rows, quick
 from skgdw._intake._check_fit import TrainingData
@@ -36,6 +38,13 @@ class Built(nn.Module):
         self.register_buffer("scale", torch.tensor(buffer))
 
 
+class Acting(nn.Module):
+    def __init__(self, act=torch.tanh, start=0.5, options=()):
+        super().__init__()
+        self.act, self.options = act, dict(options)
+        self.gain, self.drawn = nn.Parameter(torch.tensor(start)), nn.Linear(1, 1)
+
+
 @pytest.mark.parametrize(
     ("one", "alike", "others"),
     [
@@ -59,6 +68,17 @@ class Built(nn.Module):
         ),
         (ValidSplit(5), ValidSplit(5), [ValidSplit(4), ValidSplit(5, stratified=True)]),
         (ClassWeighting(nn.Linear(1, 1)), ClassWeighting(nn.Linear(1, 1)), []),
+        (
+            Acting(),
+            Acting(),
+            [
+                Acting(act=torch.relu),
+                Acting(act=lambda x: x + 1),
+                Acting(start=0.1),
+                Acting(options={"a": 2}),
+            ],
+        ),
+        (lambda x: F.relu(x), lambda x: F.relu(x), [lambda x: F.tanh(x), lambda x: F.relu(x + 1)]),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -77,6 +97,15 @@ def test_frozen_parameters_count():
 def test_values_that_are_no_part_of_it():
     assert of(verbose=1, device="cpu", callbacks=[1], callbacks__resume=None) == of()
     assert of(lr=0.1) != of()
+
+
+def test_schedules_count_where_other_callbacks_do_not():
+    def schedule(power):
+        return [("other", Freezer("a")), ("rate", LRScheduler(StepLR, step_size=power))]
+
+    assert of(callbacks=schedule(2)) == of(callbacks=schedule(2)) != of(callbacks=schedule(3))
+    assert of(callbacks=schedule(2)) != of(callbacks=schedule(2)[:1]) == of(callbacks=None)
+    assert of(callbacks__lr_schedule=None) != of()
 
 
 def test_texts_can_be_read():
