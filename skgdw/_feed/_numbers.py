@@ -88,7 +88,12 @@ class Numbered(Dataset[Any]):
         dataset = self.numbered_dataset
         fetch = getattr(dataset, "__getitems__", None)
         samples = fetch(indices) if fetch else [dataset[index] for index in indices]
-        return Fetched(samples, self._numbers(indices))
+        # One that leaves samples out does not say which; a pair of arrays is a batch already.
+        is_batch = not isinstance(samples, list) or any(
+            isinstance(each, Tensor | ndarray) for each in samples[:1]
+        )
+        is_whole = is_batch or len(samples) == len(indices)
+        return Fetched(samples, self._numbers(indices) if is_whole else None)
 
     def __getattr__(self, name: str) -> object:
         if name.startswith("__"):  # protocols that are not ours to have

@@ -123,6 +123,11 @@ def read(path: Path) -> Saved:
             f"`dirname` must hold a state of layout {LAYOUT}; got {path} of layout {layout}, "
             "written by another version of skgdw. Delete the file to start afresh."
         )
+    if missing := sorted(Saved.__required_keys__ - saved.keys()):
+        raise ValueError(
+            f"`dirname` must hold a state that `Resume` has written; got {path}, which lacks "
+            f"{missing}. Delete the file to start afresh."
+        )
     return saved
 
 

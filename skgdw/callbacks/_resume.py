@@ -41,15 +41,16 @@ class Resume(Callback):
     ValueError
         In ``fit``, if the directory holds the state of a fit with other parameters or other data;
         in ``partial_fit``, which has no end to go on to.
-    TypeError, FileExistsError, NotADirectoryError
-        In ``fit``, if `dirname` is no path, or a file is in its place.
+    TypeError, OSError
+        In ``fit``, if `dirname` is no path, or no directory can be made of it.
 
     Notes
     -----
     The file is replaced in one step, so that it is whole at any moment. It holds tensors, numbers
     and texts, and is read without unpickling any code. Of other callbacks the attributes that end
     in an underscore are kept, where they are plain; a fit that one of them stopped early trains its
-    last epoch once more when it is called again, with the same result.
+    last epoch once more when it is called again, with the same result. What callbacks record in the
+    history goes through JSON: tuples become lists, and keys texts.
 
     Parameters and data are compared with those of the fit that was cut off, and all that differ are
     named. ``verbose``, ``device`` and other callbacks may differ, but for schedules of the rate. Of
@@ -83,11 +84,13 @@ class Resume(Callback):
         """Make the directory."""
         try:
             Path(self.dirname).mkdir(parents=True, exist_ok=True)
-        except (TypeError, FileExistsError, NotADirectoryError) as error:
+        except (TypeError, OSError) as error:
+            why = "" if isinstance(error, TypeError) else f" ({error.strerror})"
+            if isinstance(error, FileExistsError | NotADirectoryError):
+                why = ", where a file is"
             raise type(error)(
                 "`dirname` must be the path of a directory, or of one that can be made; got "
-                f"{self.dirname!r}{'' if isinstance(error, TypeError) else ', where a file is'}. "
-                "Pass another."
+                f"{self.dirname!r}{why}. Pass another."
             ) from error
         return self
 

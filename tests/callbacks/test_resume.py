@@ -529,3 +529,11 @@ def test_a_file_where_the_directory_should_be(tmp_path, name):
     with pytest.raises(TypeError, match=r"`dirname` must be the path .*; got None. Pass another."):
         quick(callbacks=[("resume", Resume(None))]).fit(*DATA)
     assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a place where none can be made")
+def test_a_place_where_no_directory_can_be_made():
+    with pytest.raises(
+        OSError, match=r"`dirname` must be .*; got '/proc/none' \(.*\). Pass another"
+    ):
+        quick(callbacks=[("resume", Resume("/proc/none"))]).fit(*DATA)

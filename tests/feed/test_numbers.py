@@ -69,6 +69,13 @@ class Whole(Single):
         return [self[index] for index in indices]
 
 
+class Choosy(Single):
+    """A Dataset that leaves out samples of a batch."""
+
+    def __getitems__(self, indices):
+        return [self[index] for index in indices if index != 1]
+
+
 class Columns(Single):
     """A Dataset that collates by itself, as some that read from tables do."""
 
@@ -227,6 +234,12 @@ def test_a_numbered_dataset_is_the_users_to_everyone_else():
         assert type(twin) is Numbered
         assert isinstance(twin, Single)
         assert twin.__getitems__([4]).rows.tolist() == [4]
+
+
+def test_nobody_knows_the_rows_where_a_dataset_leaves_samples_out():
+    data = Numbered(Choosy(), torch.arange(9))
+    assert data.__getitems__([4, 2]).rows.tolist() == [4, 2]
+    assert data.__getitems__([4, 1]).rows is None
 
 
 def test_a_numbered_dataset_has_the_class_and_the_attributes_of_the_users():

@@ -24,7 +24,7 @@ from torch.optim.lr_scheduler import (
 
 from classifier_cases import Net, blobs, quick
 from resume_cases import differences, outcome
-from skgdw._training._checkpoint import check_belongs, collect, read, restore, sweep, write
+from skgdw._training._checkpoint import LAYOUT, check_belongs, collect, read, restore, sweep, write
 from skgdw.callbacks import Resume
 
 DATA = blobs()
@@ -317,3 +317,9 @@ def test_a_fingerprint_is_the_same_in_another_process(tmp_path):
         ran = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=True)
         found.append(json.loads(ran.stdout))
     assert found[0] == found[1]
+
+
+def test_a_file_that_lacks_parts_is_refused(tmp_path):
+    torch.save({"layout": LAYOUT}, tmp_path / "f")
+    with pytest.raises(ValueError, match=r"got .*f, which lacks \['callbacks', 'fingerprint', "):
+        read(tmp_path / "f")

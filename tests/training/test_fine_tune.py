@@ -467,3 +467,18 @@ def test_patience_begins_anew_with_the_stage(monkeypatch):
     stages = net.history[:, "stage"]
     # The first epoch is the best one so far.
     assert (stages.count("weighted"), stages.count("fine_tune")) == (5, 5)
+
+
+class Short(nn.Linear):
+    """Returns logits of 16 bits."""
+
+    def forward(self, X):
+        return super().forward(X).bfloat16()
+
+
+def test_short_logits_meet_class_weights():
+    criterion = nn.CrossEntropyLoss(torch.ones(3))
+    module = seeded(lambda: Short(4, 3))
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+    tuner = tuner_of(module, optimizer, loss=lambda output, y, X: criterion(output, y))
+    assert tuner.choose_share(trusted(12), 0) in SHARES
