@@ -25,7 +25,7 @@ from skgdw._rows._containers import (
     take_rows,
 )
 from skgdw._rows._labels import as_labels, is_column, join_labels, label_kind
-from skgdw._rows._masks import check_mask
+from skgdw._rows._masks import check_mask, check_unmasked
 from skgdw._rows._random_state import GLOBAL_STATES, local_random_state
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "as_rows",
     "check_mask",
     "check_same_length",
+    "check_unmasked",
     "encode",
     "encode_labels",
     "is_column",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 from skorch.helper import SliceDataset
 
-from skgdw._rows import RowContainer, as_host_array, is_dataset, is_mapping, n_rows
+from skgdw._rows import RowContainer, as_host_array, check_unmasked, is_dataset, is_mapping, n_rows
 from skgdw._validation._stacks import stacked
 from skgdw._warn import warn
 from skgdw.exceptions import ChannelsLastWarning
@@ -24,6 +25,9 @@ DTypes = str | tuple[DTypeLike, DTypeLike]
 _WHOLE_IN_SINGLES = 2**24
 
 _SPARSE_LAYOUTS = (torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr)
+
+# Times that numpy, or polars, makes numbers of.
+_TIMES = (np.datetime64, np.timedelta64, datetime.time)
 
 # Channels of pictures: gray, RGB, RGB with opacity.
 _CHANNELS = (1, 3, 4)
@@ -59,7 +63,7 @@ def check_X(
         array = _as_numbers(validate_data(estimator, rows, reset=reset, **options))
     if isinstance(dtype, tuple) and array.dtype not in dtype:
         array = array.astype(dtype[1] if _needs_doubles(array) else dtype[0])
-    return _check_range(array)
+    return _check_range(array, "X")
 
 
 def _needs_doubles(array: NDArray[Any]) -> bool:
@@ -75,10 +79,10 @@ def check_X_beside(
     """Return `other`, called `name`, as an array with the columns of X, or raise."""
     # Its dtype is that of X as well, but where X holds whole numbers and it does not.
     rows = as_dense(other, name)
-    dtype = X.dtype if X.dtype.kind == "f" else "numeric"
     with _NamedColumns(rows, name):
         try:
-            array = check_array(rows, dtype=dtype, allow_nd=True, order="C", input_name=name)
+            array = check_array(rows, dtype="numeric", allow_nd=True, order="C", input_name=name)
+            array = _check_range(_as_numbers(array), name)
         except ValueError as error:
             if name in str(error):
                 raise
@@ -125,6 +129,7 @@ def as_dense(X: RowContainer, name: str) -> Any:
             f"`{name}` must be dense; got the sparse columns {sparse}. Pass "
             f"{name}.sparse.to_dense()."
         )
+    check_unmasked(X, name)
     return stacked(X, name) if isinstance(X, list | tuple | SliceDataset) else as_host_array(X)
 
 
@@ -147,7 +152,7 @@ class _NamedColumns:
             self._refuse([*times, *others], None)
 
     def __exit__(self, kind: type | None, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, TypeError | ValueError):
+        if isinstance(error, TypeError | ValueError | OverflowError):
             self._refuse(_columns_without_numbers(self.X), error)
 
     def _refuse(self, columns: list[str], error: BaseException | None) -> None:
@@ -166,57 +171,87 @@ def _as_numbers(array: NDArray[Any]) -> NDArray[Any]:
 
 def _columns_of_times(X: Any) -> list[str]:
     """Return the columns that numpy would turn into numbers of no meaning."""
-    if getattr(getattr(X, "dtype", None), "kind", "") in ("m", "M"):
-        return [f"an array of {X.dtype}"]
+    if not _dtypes_of(X):
+        if not holds_times(X):
+            return []
+        return _columns_of_cells(X) if X.dtype.kind == "O" else [f"an array of {X.dtype}"]
     return [
         f"column {name!r} ({dtype})"
-        for name, dtype in _dtypes_of(X)
-        if getattr(dtype, "kind", "") in ("m", "M")
+        for name, dtype, column in _columns_of(X)
+        if holds_times(column)
+    ]
+
+
+def holds_times(X: Any) -> bool:
+    """Tell dates, times and durations, of which numpy makes numbers."""
+    kind = getattr(getattr(X, "dtype", None), "kind", None)  # none of polars' dtypes has one
+    if kind is None and hasattr(X, "dtype") and not hasattr(X, "detach"):
+        X = np.asarray(X)
+        kind = X.dtype.kind
+    if kind == "O":
+        return any(isinstance(cell, _TIMES) for cell in np.ravel(X))
+    return kind in ("m", "M")
+
+
+def _columns_of(X: Any) -> list[tuple[Any, Any, Any]]:
+    """Return the columns of a frame with their names and dtypes."""
+    return [
+        (name, dtype, X.iloc[:, i] if hasattr(X, "iloc") else X[:, i])
+        for i, (name, dtype) in enumerate(_dtypes_of(X))
     ]
 
 
 def _columns_without_numbers(X: Any) -> list[str]:
     if not _dtypes_of(X):
-        return _columns_of_texts(X)
+        return _columns_of_cells(X)
     found = []
-    for i, (name, dtype) in enumerate(_dtypes_of(X)):
-        column = X.iloc[:, i].dropna() if hasattr(X, "iloc") else X[:, i]
+    for name, dtype, column in _columns_of(X):
+        there = column.dropna() if hasattr(X, "iloc") else column
         try:
-            np.asarray(column).astype(np.float64)
-        except (TypeError, ValueError):
+            np.asarray(there).astype(np.float64)
+        except (TypeError, ValueError, OverflowError):
             found.append(f"column {name!r} ({dtype})")
     return found
 
 
-def _columns_of_texts(X: Any) -> list[str]:
-    """Return the columns of an array that hold texts which are no numbers."""
+def _columns_of_cells(X: Any) -> list[str]:
+    """Return the columns of an array that hold what is no number."""
     array = np.asarray(X)
-    if array.dtype.kind not in "OUST" or array.ndim > 2:
+    if array.dtype.kind not in "OUST" or array.ndim not in (1, 2):
         return []
     found = []
     for i, column in enumerate(array.reshape(len(array), -1).T):
-        text = next((cell for cell in column if _is_no_number(cell)), None)
-        if text is not None:
-            where = "texts" if array.ndim == 1 else f"column {i}, with texts"
-            found.append(f"{where} such as {str(text)[:20]!r}")
+        cell = next((cell for cell in column if _is_no_number(cell)), None)
+        if cell is not None:
+            kind = "texts" if isinstance(cell, str | bytes) else type(cell).__name__
+            where = kind if array.ndim == 1 else f"column {i}, with {kind}"
+            found.append(f"{where} such as {str(cell)[:20]!r}")
     return found
 
 
-def _is_no_number(cell: object) -> bool:
-    if not isinstance(cell, str | bytes):
-        return False
+def _is_no_number(cell: Any) -> bool:
+    if isinstance(cell, _TIMES):
+        return True
     try:
         float(cell)
-    except ValueError:
-        return True
+    except (TypeError, ValueError, OverflowError):
+        return cell is not None
     return False
 
 
-def _check_range(X: NDArray[Any]) -> NDArray[Any]:
+def _check_range(X: NDArray[Any], name: str) -> NDArray[Any]:
     """Refuse doubles that a module of single precision would see as infinite."""
-    if X.dtype == np.float64 and X.size and np.abs(X).max() > np.finfo(np.float32).max:
-        raise ValueError("Input X contains a value too large for dtype('float32'). Scale X.")
+    if is_beyond_singles(X):
+        raise ValueError(
+            f"Input {name} contains a value too large for dtype('float32'). Scale {name}."
+        )
     return X
+
+
+def is_beyond_singles(array: NDArray[Any]) -> bool:
+    """Tell whether finite numbers would be infinite in single precision."""
+    is_wide = array.dtype.kind == "f" and array.dtype.itemsize > 4
+    return is_wide and bool(array.size) and bool(np.abs(array).max() > np.finfo(np.float32).max)
 
 
 def check_enough_rows(n: int) -> None:

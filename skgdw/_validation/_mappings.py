@@ -9,7 +9,7 @@ import numpy as np
 from skorch.helper import SliceDataset
 
 from skgdw._rows import RowContainer, as_host_array, is_dataset, is_mapping, n_rows
-from skgdw._validation._inputs import as_dense
+from skgdw._validation._inputs import as_dense, holds_times, is_beyond_singles
 
 
 class RemembersForm(Protocol):
@@ -70,17 +70,25 @@ def open_mapping(X: RowContainer, name: str) -> Any:
     bad = [key for key, value in opened.items() if not _is_finite(value)]
     if bad:
         raise ValueError(f"`{name}` must be finite; got NaN or infinity in the entries {bad}.")
+    if large := [k for k, v in opened.items() if is_beyond_singles(np.asarray(as_host_array(v)))]:
+        raise ValueError(
+            f"`{name}` must be finite in single precision; got values too large for "
+            f"dtype('float32') in the entries {large}. Scale them."
+        )
     return opened
 
 
 def _as_array(value: Any, name: str) -> Any:
     if hasattr(value, "detach"):
-        return value
+        # Steps would go back through its graph again and again.
+        return value.detach() if value.requires_grad else value
     array = np.asarray(as_dense(value, name))
-    if array.dtype.kind == "O":  # perhaps numbers of several dtypes, as frames may hold
+    if array.dtype.kind == "O" and not holds_times(
+        array
+    ):  # perhaps numbers of several dtypes, as frames may hold
         try:
             return array.astype(np.float64)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return array
     return array
 

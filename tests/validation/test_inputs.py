@@ -1,5 +1,7 @@
 """What may come as rows: numbers in dense arrays of the form of X."""
 
+import datetime
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -55,6 +57,62 @@ def test_columns_without_numbers_are_named(odd, name):
     words = rf"`{name}` must hold numbers; got column 'b' \(.*\). Encode these columns, for inst"
     with pytest.raises(TypeError, match=words):
         walk(frames["X"], Y, frames["X_meta"], Y_META, X_val=frames["X_val"], y_val=Y_VAL)
+
+
+CELLS = {
+    "datetime64": np.datetime64("2020-01-01"),
+    "timedelta64": np.timedelta64(3, "D"),
+    "date": datetime.date(2020, 1, 1),
+    "Timestamp": pd.Timestamp("2020"),
+    "Interval": pd.Interval(0, 1),
+    "NAType": pd.NA,
+    "complex": 1j,
+    "int": 10**400,
+}
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_cells_without_numbers_are_named(kind):
+    odd = X.astype(object)
+    odd[3:, 1] = [CELLS[kind]] * (len(X) - 3)
+    with pytest.raises(TypeError, match=rf"`X` must hold numbers; got column 1, with {kind} such"):
+        walk(odd, Y, X_META, Y_META)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [datetime.datetime(2020, 1, 1), datetime.timedelta(1), datetime.time(3)],  # noqa: DTZ001
+)
+def test_times_of_polars_are_no_numbers(odd):
+    polars = pytest.importorskip("polars")
+    frame = polars.DataFrame({"a": X[:, 0], "b": [odd] * len(X)})
+    with pytest.raises(TypeError, match="`X` must hold numbers; got column 'b'"):
+        walk(frame, Y, X_META[:, :2], Y_META)
+
+
+@pytest.mark.parametrize("name", ["X", "X_meta", "X_val"])
+def test_numbers_that_single_precision_has_not(name):
+    rows = {"X": X, "X_meta": X_META, "X_val": X_VAL}
+    rows[name] = rows[name].copy()
+    rows[name][0, 0] = 1e300
+    words = rf"Input {name} contains a value too large for dtype\('float32'\). Scale {name}."
+    with pytest.raises(ValueError, match=words):
+        walk(rows["X"], Y, rows["X_meta"], Y_META, X_val=rows["X_val"], y_val=Y_VAL)
+
+
+@pytest.mark.parametrize("name", ["X", "X_meta", "X_val", "sample_weight", "meta_mask"])
+def test_masked_arrays_hide_nothing(name):
+    rows = {"X": X, "X_meta": X_META, "X_val": X_VAL, "sample_weight": np.ones(len(X))}
+    labels = {"y_meta": Y_META}
+    if name == "meta_mask":
+        rows, labels = {"X": X, "X_val": X_VAL, name: np.arange(len(X)) % 3 == 0}, {}
+    hidden = np.zeros(rows[name].shape, dtype=bool)
+    hidden[:2] = True
+    rows[name] = np.ma.array(rows[name], mask=hidden)
+    n = hidden.sum()
+    words = rf"`{name}` must not hide entries; got a masked array with {n} of them masked. Fill"
+    with pytest.raises(ValueError, match=words):
+        walk(rows.pop("X"), Y, y_val=Y_VAL, **rows, **labels)
 
 
 def test_all_columns_without_numbers_are_named_at_once():

@@ -20,6 +20,14 @@ from skgdw._validation import check_form, check_numbers, open_mapping
         ({"a": np.zeros(3), "b": np.zeros(2)}, r"of one length, .*; got {'a': 3, 'b': 2}"),
         ({"a": np.zeros((0, 2))}, r"at least one row; got {'a': 0}"),
         (
+            {
+                "a": [1.0, 1e300],
+                "b": torch.tensor([1, -1e300], dtype=torch.float64),
+                "c": [1.0, 2.0],
+            },
+            r"must be finite in single precision; got values too .* in the entries \['a', 'b'\]",
+        ),
+        (
             {"a": [1.0, np.nan], "b": [1, 2], "c": [np.inf, 0.0]},
             r"`X` must be finite; got NaN or infinity in the entries \['a', 'c'\]",
         ),
@@ -28,6 +36,17 @@ from skgdw._validation import check_form, check_numbers, open_mapping
 def test_mappings_are_checked_entry_by_entry(mapping, words):
     with pytest.raises(ValueError, match=words):
         open_mapping(mapping, "X")
+
+
+def test_times_among_objects_are_no_numbers():
+    opened = open_mapping({"a": np.array([np.datetime64("2020-01-01"), 1], dtype=object)}, "X")
+    with pytest.raises(TypeError, match=r"`X` must hold numbers; got the entries 'a' \(object\)"):
+        check_numbers(opened)
+
+
+def test_an_entry_is_cut_off_from_what_it_came_of():
+    entry = torch.ones(3, requires_grad=True) * 2
+    assert not open_mapping({"a": entry}, "X")["a"].requires_grad
 
 
 def test_text_in_a_mapping_is_for_a_dataset_of_the_users_to_read():
