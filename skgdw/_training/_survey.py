@@ -60,6 +60,11 @@ class Survey:
         other.copies = copies
         return other
 
+    @property
+    def n_training_rows(self) -> int:
+        """Return how many training rows there are."""
+        return len(self._train.rows)
+
     def training_rows(self) -> Iterator[Evidence]:
         """Yield the training rows, batch by batch."""
         return self.of(self._train)

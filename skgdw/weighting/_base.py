@@ -38,6 +38,10 @@ class Survey(Protocol):
     def copies(self) -> Sequence[Survey]:
         """At the end of the warm-up, surveys of the copies, that of fold 1 first."""
 
+    @property
+    def n_training_rows(self) -> int:
+        """Return how many training rows there are: trusted rows of a mask are none."""
+
     def training_rows(self) -> Iterator[Evidence]:
         """Yield the training rows, batch by batch."""
 

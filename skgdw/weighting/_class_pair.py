@@ -134,7 +134,6 @@ class ClassPairWeighting(Weighting):
         self.weight_net = weight_net
         self.meta_lr, self.warm_up, self.hold_out = meta_lr, warm_up, hold_out
         self.blend, self.gate_start = blend, gate_start
-        self._n_rows = 1
         self._answer: _Answer | None = None
         self.belief = nn.Parameter(torch.empty(0, 0))
         self._make_beliefs(n_classes)
@@ -174,7 +173,6 @@ class ClassPairWeighting(Weighting):
                 f"`n_classes` must be the number of classes, {n_classes}; got {len(self.belief)}. "
                 "Leave it out."
             )
-        self._n_rows = n_rows
         self.posterior_sums.zero_()
         self.given_counts.zero_()
 
@@ -310,11 +308,11 @@ class ClassPairWeighting(Weighting):
     def on_epoch_end(self, survey: Survey) -> None:
         """Take an M-step, if enough rows were seen since the last one."""
         n_seen = self.posterior_sums.sum()
-        if n_seen < self._n_rows / 2:  # a part of an epoch after the warm-up
+        if n_seen < survey.n_training_rows / 2:  # a part of an epoch after the warm-up
             return
         known = TransitionEstimate(transition_of(self.belief), self.prior)
         found = transition_m_step(self.posterior_sums, known, blend=self.blend)
-        self._believe(pool_transition(found, self._n_rows))
+        self._believe(pool_transition(found, survey.n_training_rows))
         self.posterior_sums.zero_()
 
     def _believe(self, estimate: TransitionEstimate) -> None:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 import oracles
 import saving_cases
 from cases import CASES, seeded
-from classifier_cases import blobs, quick
+from classifier_cases import Net, blobs, quick, weights
 from properties import assert_close
 from skgdw import GDWClassifier
 from skgdw.callbacks import Resume
@@ -55,8 +55,9 @@ class Surveyed:
 
     copies = ()
 
-    def __init__(self, training, meta):
+    def __init__(self, training, meta, n_training_rows=0):
         self.training, self.meta = training, meta
+        self.n_training_rows = n_training_rows
 
     def training_rows(self):
         return iter(self.training)
@@ -310,7 +311,7 @@ def test_sums_of_posteriors_are_those_of_a_recount():
     assert float(expected.sum()) == pytest.approx(21)
     # The M-step: counted by true class, blended by 0.3, and counting begins anew.
     before, prior = transition_of(weighting.belief.detach()), weighting.prior.clone()
-    weighting.on_epoch_end(Surveyed([], []))
+    weighting.on_epoch_end(Surveyed([], [], 21))
     counted = expected / expected.sum(dim=1, keepdim=True)
     shares = 0.7 * prior + 0.3 * expected.sum(dim=1) / 21
     blended = TransitionEstimate(0.7 * before + 0.3 * counted, shares)
@@ -324,12 +325,23 @@ def test_too_few_rows_wait_for_the_next_epoch():
     weighting.start(20, 3)
     before = weighting.belief.detach().clone()
     weighting.remember(evidence, None)
-    weighting.on_epoch_end(Surveyed([], []))
+    weighting.on_epoch_end(Surveyed([], [], 20))
     assert torch.equal(weighting.belief, before)
     assert float(weighting.posterior_sums.sum()) == pytest.approx(8)
     weighting.remember(evidence, None)
-    weighting.on_epoch_end(Surveyed([], []))
+    weighting.on_epoch_end(Surveyed([], [], 20))
     assert not torch.equal(weighting.belief, before)
+
+
+def test_trusted_rows_of_a_mask_are_no_training_rows():
+    X, y, X_meta, y_meta = blobs(n=20, n_meta=30)
+    params = {"weighting": "class_pair", "max_epochs": 3, "batch_size": 8}
+    beside = quick(Net, **params).fit(X, y, X_meta, y_meta)
+    is_meta = np.arange(50) >= 20
+    rows, labels = np.concatenate([X, X_meta]), np.concatenate([y, y_meta])
+    masked = quick(Net, **params).fit(rows, labels, meta_mask=is_meta)
+    assert np.array_equal(masked.transition_matrix_, beside.transition_matrix_)
+    assert np.array_equal(weights(masked), weights(beside))
 
 
 def test_the_first_beliefs_are_taken_from_mean_predictions():
