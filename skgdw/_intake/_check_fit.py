@@ -73,7 +73,8 @@ class _Labelled(NamedTuple):
     X: Any
     labels: NDArray[Any] | None
     is_bare: bool = False
-    y: RowContainer | None = None  # as they were given
+    y: RowContainer | None = None  # as they were given, and so are these rows
+    given: RowContainer | None = None
 
 
 def check_fit(
@@ -149,11 +150,13 @@ def _check_training_rows(
     X = check.open_mapping(given.X, "X")
     check.check_form(net, X, reset=reset)
     if check.passes_through(X):
-        return _Labelled(X, check.check_dataset_labels(X, given.y, classes), y=given.y)
+        return _Labelled(
+            X, check.check_dataset_labels(X, given.y, classes), y=given.y, given=given.X
+        )
     y = check.check_given(given.y, "y")
     X = check.check_X(net, X, dtype=net._input_dtype(), reset=reset)
     check_same_length(X, y)
-    return _Labelled(X, check.check_labels(y, "y"), y=y)
+    return _Labelled(X, check.check_labels(y, "y"), y=y, given=given.X)
 
 
 def _check_beside(
@@ -173,6 +176,7 @@ def _check_beside(
     check.check_same_kind(labels, known, names)
     X = check.open_mapping(pair.X, names.X)
     X = check.check_pair_rows(net, X, labels, training.X, names)
+    check.check_same_order(training.given, pair.X, names.X)
     return _Labelled(X, labels, pair.is_bare)
 
 

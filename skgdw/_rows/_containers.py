@@ -26,7 +26,22 @@ def is_mapping(data: object) -> TypeGuard[Mapping[str, Any]]:
 
 def is_dataset(data: object) -> bool:
     """Tell whether data is a torch Dataset, which hands out one row at a time."""
-    return any(cls.__module__.startswith("torch.utils.data") for cls in type(data).__mro__)
+    return "torch.utils.data.dataset.Dataset" in _names_of_kinds(data)
+
+
+def check_no_loader(data: object, name: str) -> None:
+    """Refuse what torch makes batches with: it has a length, but hands out no row."""
+    is_of_torch = any(kind.startswith("torch.utils.data.") for kind in _names_of_kinds(data))
+    if is_of_torch and not is_dataset(data):
+        raise TypeError(
+            f"`{name}` must be an array, a frame, a mapping or a torch Dataset; got "
+            f"{type(data).__name__}. Pass the Dataset, as loader.dataset; `iterator_train__...` "
+            "and `iterator_valid__...` set the loaders that the classifier makes."
+        )
+
+
+def _names_of_kinds(data: object) -> list[str]:
+    return [f"{kind.__module__}.{kind.__qualname__}" for kind in type(data).__mro__]
 
 
 def as_host_array(data: RowContainer) -> Any:
@@ -45,6 +60,7 @@ def as_rows(data: Any) -> Any:
 
 def n_rows(data: object, name: str = "X") -> int:
     """Count the rows of `data`."""
+    check_no_loader(data, name)
     if is_mapping(data):
         return min((n_rows(value, name) for value in data.values()), default=0)
     shape = getattr(data, "shape", None)

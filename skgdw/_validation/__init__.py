@@ -32,7 +32,7 @@ from skgdw._validation._labels import (
     check_same_columns,
     find_classes,
 )
-from skgdw._validation._mappings import check_form, check_numbers, open_mapping
+from skgdw._validation._mappings import check_form, check_numbers, check_same_order, open_mapping
 from skgdw._validation._names import check_arguments, check_names, check_settable
 from skgdw._validation._parameters import check_device, check_parameters
 from skgdw._validation._parts import check_callbacks, check_prediction, check_reduction
@@ -103,6 +103,7 @@ __all__ = [
     "check_reduction",
     "check_same_columns",
     "check_same_kind",
+    "check_same_order",
     "check_sample_weight",
     "check_settable",
     "check_steps",

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from typing import Any, Protocol, cast
 
 import numpy as np
 from skorch.helper import SliceDataset
 
-from skgdw._rows import RowContainer, as_host_array, is_dataset, is_mapping, n_rows
+from skgdw._rows import (
+    RowContainer,
+    as_host_array,
+    check_no_loader,
+    is_dataset,
+    is_mapping,
+    n_rows,
+)
 from skgdw._validation._inputs import as_dense, holds_times, is_beyond_singles
 
 
@@ -149,8 +157,23 @@ def check_form(net: RemembersForm, X: RowContainer, *, reset: bool) -> None:
     check_keys(cast("Mapping[str, Any]", X), known, "X", "`fit` was given")
 
 
+def check_same_order(X: Any, other: Any, name: str) -> None:
+    """Refuse frames that have the columns of X in another order: rows go by their places."""
+    if is_mapping(X) and is_mapping(other):
+        for key in set(X) & set(other):
+            check_same_order(X[key], other[key], f"{name}[{key!r}]")
+        return
+    mine, theirs = (list(getattr(frame, "columns", ())) for frame in (X, other))
+    if mine != theirs and Counter(mine) == Counter(theirs):
+        raise ValueError(
+            f"`{name}` must have the columns of X, in their order; got {theirs} beside {mine}. "
+            f"Pass {name}[X.columns]."
+        )
+
+
 def check_container(X: Any, name: str) -> None:
     """Refuse what hands out rows as a Dataset does, but is none of torch's."""
+    check_no_loader(X, name)
     if is_dataset(X) or isinstance(X, Mapping | Sequence | np.ndarray) or hasattr(X, "detach"):
         return
     try:

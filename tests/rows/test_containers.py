@@ -9,9 +9,10 @@ import pytest
 import torch
 from numpy.testing import assert_array_equal
 from scipy import sparse
-from torch.utils.data import Dataset, IterableDataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler, TensorDataset
 
 import skgdw
+from classifier_cases import quick
 from skgdw._rows import (
     as_host_array,
     as_rows,
@@ -109,6 +110,31 @@ def test_datasets_are_known_by_their_kind():
     assert is_dataset(Squares())
     assert is_dataset(Stream())
     assert not any(map(is_dataset, ([], np.zeros(2), torch.zeros(2), {"a": 1})))
+
+
+LOADERS = {
+    "DataLoader": DataLoader(TensorDataset(torch.arange(4))),
+    "RandomSampler": RandomSampler(range(4)),
+}
+
+
+@pytest.mark.parametrize("kind", LOADERS)
+@pytest.mark.parametrize("door", ["n_rows", "fit", "X_meta", "split_meta", "predict"])
+def test_what_makes_batches_is_no_dataset(door, kind):
+    loader, codes = LOADERS[kind], np.arange(4) % 2
+    rows = np.arange(16.0).reshape(4, 4)
+    doors = {
+        "n_rows": lambda: n_rows(loader, "X"),
+        "fit": lambda: quick().fit(loader, codes, rows, codes),
+        "X_meta": lambda: quick().fit(rows, codes, loader, codes),
+        "split_meta": lambda: split_meta(loader, codes, 2),
+        "predict": lambda: (
+            quick(module__n_classes=2).fit(rows, codes, (rows + 1,), (codes,)).predict(loader)
+        ),
+    }
+    name = "X_meta" if door == "X_meta" else "X"
+    with pytest.raises(TypeError, match=f"`{name}` must .* got {kind}. Pass the Dataset, as load"):
+        doors[door]()
 
 
 def test_an_empty_mapping_has_no_row():

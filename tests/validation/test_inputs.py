@@ -81,7 +81,7 @@ def test_cells_without_numbers_are_named(kind):
 
 @pytest.mark.parametrize(
     "odd",
-    [datetime.datetime(2020, 1, 1), datetime.timedelta(1), datetime.time(3)],  # noqa: DTZ001
+    [datetime.datetime(2020, 1, 1), datetime.timedelta(1), datetime.time(3)],
 )
 def test_times_of_polars_are_no_numbers(odd):
     polars = pytest.importorskip("polars")
@@ -113,6 +113,22 @@ def test_masked_arrays_hide_nothing(name):
     words = rf"`{name}` must not hide entries; got a masked array with {n} of them masked. Fill"
     with pytest.raises(ValueError, match=words):
         walk(rows.pop("X"), Y, y_val=Y_VAL, **rows, **labels)
+
+
+PAIRS = pd.MultiIndex.from_product([["p", "q"], ["r", "s"]])
+
+
+@pytest.mark.parametrize("columns", [range(4), PAIRS])
+@pytest.mark.parametrize("is_mapping", [False, True])
+@pytest.mark.parametrize("name", ["X_meta", "X_val"])
+def test_columns_in_another_order_are_told(name, is_mapping, columns):
+    frames = {"X": X, "X_meta": X_META, "X_val": X_VAL}
+    frames = {key: pd.DataFrame(rows, columns=columns) for key, rows in frames.items()}
+    frames[name] = frames[name].iloc[:, ::-1]
+    if is_mapping:
+        frames = {key: {"a": frame} for key, frame in frames.items()}
+    with pytest.raises(ValueError, match=rf"`{name}.*` must have the columns of X, in their order"):
+        walk(frames["X"], Y, frames["X_meta"], Y_META, X_val=frames["X_val"], y_val=Y_VAL)
 
 
 def test_all_columns_without_numbers_are_named_at_once():
