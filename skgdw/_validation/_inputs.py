@@ -157,10 +157,11 @@ class _NamedColumns:
 
     def _refuse(self, columns: list[str], error: BaseException | None) -> None:
         if columns:
+            own = f" ({error})" if isinstance(error, TypeError) else ""  # scikit-learn asks for it
             raise TypeError(
-                f"`{self.name}` must hold numbers; got {', '.join(columns)}. Encode these columns, "
-                "for instance by a ColumnTransformer with OneHotEncoder(sparse_output=False) in "
-                "make_meta_pipeline, or leave them out."
+                f"`{self.name}` must hold numbers; got {', '.join(columns)}{own}. Encode these "
+                "columns, for instance by a ColumnTransformer with OneHotEncoder("
+                "sparse_output=False) in make_meta_pipeline, or leave them out."
             ) from error
 
 
