@@ -77,8 +77,8 @@ def test_what_prediction_cannot_use_any_more(bad, words):
         ({"callbacks": 3}, '`callbacks` must be None, "disable" or a list of skorch call.*got 3'),
         ({"callbacks": "off"}, "`callbacks` must be None, .*; got 'off'. Put them into a list"),
         (
-            {"callbacks": (Callback(),)},
-            r"`callbacks` must be .* or a list .*; got \(<.*Put them into a",
+            {"callbacks": (Callback,)},
+            r"`callbacks` must be .* or a list .*; got \(<class.*Put them",
         ),
         ({"callbacks": [3]}, r"`callbacks\[0\]` must be a skorch callback, .*; got 3"),
         ({"callbacks": [("a", 3)]}, r"`callbacks\[0\]` must be a skorch callback, .*; got 3"),
