@@ -332,7 +332,8 @@ def test_feature_names_are_those_of_the_last_table(make):
 
 def test_nothing_but_numpy_and_scikit_learn_is_imported():
     package = Path(skgdw.corruption.__file__).parent
-    files = [*package.glob("*.py"), *(package.parent / "_rows").glob("*.py")]
+    shared = [*(package.parent / "_rows").glob("*.py"), package.parent / "_steps.py"]
+    files = [*package.glob("*.py"), *shared]
     assert len(files) > 3
     imported = set()
     for file in files:
@@ -344,4 +345,4 @@ def test_nothing_but_numpy_and_scikit_learn_is_imported():
     outside = {name for name in imported if name.split(".")[0] in {"torch", "pandas", "imblearn"}}
     assert outside == set()
     ours = {".".join(n.split(".")[:2]) for n in imported if n.startswith("skgdw")}
-    assert ours == {"skgdw._rows", "skgdw.exceptions"}
+    assert ours == {"skgdw._rows", "skgdw._steps", "skgdw.exceptions"}

@@ -1,5 +1,7 @@
 """What is faster changes results by rounding at most, and can be turned off."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
@@ -89,8 +91,9 @@ def test_all_that_is_faster_changes_results_by_rounding(monkeypatch, kind):
     jvps = Jvps(monkeypatch)
     fast = quick(MODULES[kind], **options).fit(*DATA[kind])
     n_steps = 2 * 3
-    # A trial each, to compare them; from then on along the graph.
-    assert jvps.seen == [DualNumbers] + [Recorded] * (1 + n_steps)
+    # A trial each, and one at other parameters, to compare them; from then on along the graph.
+    assert Counter(jvps.seen[:4]) == {DualNumbers: 2, Recorded: 2}
+    assert jvps.seen[4:] == [Recorded] * n_steps
     assert fast.optimizer_.param_groups[0]["fused"]
     jvps.seen.clear()
     monkeypatch.setenv("SKGDW_SPEED", "0")
