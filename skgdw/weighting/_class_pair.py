@@ -286,7 +286,7 @@ class ClassPairWeighting(Weighting):
     @torch.no_grad()
     def on_warm_up_end(self, survey: Survey) -> None:
         """Take the first beliefs from mean predictions; right labels where none is told wrong."""
-        found = first_transition(survey, self.given_counts, self.hold_out)
+        found = first_transition(survey, self.belief, self.hold_out)
         self.right_share.copy_(found.right_share)
         self._believe(found.estimate)
 

@@ -51,15 +51,15 @@ def folds_that_tell(n_rows: int, share: float) -> int:
     return min(int(1 / share), _MOST_FOLDS)
 
 
-def first_transition(survey: Survey, given_counts: Tensor, share: float) -> FirstTransition:
+def first_transition(survey: Survey, like: Tensor, share: float) -> FirstTransition:
     """Estimate the transition matrix at the end of the warm-up.
 
     Parameters
     ----------
     survey : Survey
         Of the network, with those of its copies.
-    given_counts : Tensor of shape (c,)
-        Given labels that the networks were trained on; zeros where they were not.
+    like : Tensor of shape (c, ...)
+        Gives the device and the number of classes.
     share : float
         Of the rows in a fold; 0 where all rows were trained on.
 
@@ -67,16 +67,13 @@ def first_transition(survey: Survey, given_counts: Tensor, share: float) -> Firs
     -------
     FirstTransition
     """
-    # What the networks have learnt to predict, the given label itself: where classes are uneven it
-    # tells more about one row than logits that take all classes for equally frequent.
-    log_share = (given_counts.double() + 1).log()
     surveys = [survey, *survey.copies]
     meta = pool_predictions(
-        [mean_predictions(each.meta_rows(), log_share) for each in surveys], of_same_rows=True
+        [mean_predictions(each.meta_rows(), like) for each in surveys], of_same_rows=True
     )
     given = pool_predictions(
         [
-            mean_predictions(each.training_rows(), log_share, share=share, fold=fold)
+            mean_predictions(each.training_rows(), like, share=share, fold=fold)
             for fold, each in enumerate(surveys)
         ],
         of_same_rows=False,

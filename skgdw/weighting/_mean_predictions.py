@@ -72,16 +72,15 @@ class MeanPredictions(NamedTuple):
 
 
 def mean_predictions(
-    batches: Iterator[Evidence], log_share: Tensor, *, share: float = 0.0, fold: int = 0
+    batches: Iterator[Evidence], like: Tensor, *, share: float = 0.0, fold: int = 0
 ) -> MeanPredictions:
     """Return the mean prediction on the rows of each label, and that of the labels themselves.
 
     Parameters
     ----------
     batches : iterator of Evidence
-    log_share : Tensor of shape (c,)
-        Logarithms of the frequencies of the given labels, which the logits are without; a constant
-        added changes nothing.
+    like : Tensor of shape (c, ...)
+        Gives the device and the number of classes.
     share : float, default=0.0
     fold : int, default=0
         Only rows of this share and fold enter the means, see `drawn_rows`; all of them where it is
@@ -91,8 +90,8 @@ def mean_predictions(
     -------
     MeanPredictions
     """
-    n_classes, log_share = len(log_share), log_share.double()
-    sums = torch.zeros((n_classes, n_classes), dtype=torch.float64, device=log_share.device)
+    n_classes = len(like)
+    sums = torch.zeros((n_classes, n_classes), dtype=torch.float64, device=like.device)
     entered, counts = sums.new_zeros(n_classes), sums.new_zeros(n_classes)
     moments = sums.new_zeros(3)  # sums of w^2 p^k for k = 0, 1, 2
     for evidence in batches:
@@ -100,7 +99,7 @@ def mean_predictions(
         enters = one
         if share and evidence.rows is not None:
             enters = one * drawn_rows(evidence.rows, share, fold)
-        probabilities = torch.softmax(evidence.logits.to(sums) + log_share, dim=1)
+        probabilities = evidence.probabilities.to(sums)
         sums.index_add_(0, evidence.y, probabilities * enters.unsqueeze(1))
         entered.index_add_(0, evidence.y, enters)
         counts.index_add_(0, evidence.y, one)

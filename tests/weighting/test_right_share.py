@@ -23,7 +23,7 @@ def means(n, rate, generator, **kwargs):
     wrong = torch.rand(n, generator=generator) < rate
     y = (true + wrong * torch.randint(1, 3, (n,), generator=generator)) % 3
     evidence = Evidence(logits_of(true, generator, **kwargs), y)
-    return mean_predictions(iter([evidence]), torch.zeros(3))
+    return mean_predictions(iter([evidence]), torch.zeros(3, 3))
 
 
 def estimated_share(held_out, meta):
@@ -70,6 +70,6 @@ def test_what_is_hardly_known_is_not_taken_for_right():
 def test_without_rows_nothing_is_taken_for_right():
     generator = torch.Generator().manual_seed(3)
     meta = means(60, 0.0, generator)
-    none = mean_predictions(iter([]), torch.zeros(3))
+    none = mean_predictions(iter([]), torch.zeros(3, 3))
     assert not all_seem_right(torch.tensor(1.0), none, meta)
     assert not all_seem_right(torch.tensor(1.0), meta, none)
