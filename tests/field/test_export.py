@@ -1,6 +1,7 @@
 """Export of fitted networks: what other runtimes compute is what `predict_proba` gives."""
 
 import warnings
+from itertools import product
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ NETWORKS = {
 }
 QUICK = {"table", "ResNet32"}  # the others take seconds each
 NAMES = [n if n in QUICK else pytest.param(n, marks=pytest.mark.long) for n in NETWORKS]
+QUICK_ONNX = [("table", True), ("table", False), ("ResNet32", False)]
 N_CLASSES = 3
 
 
@@ -115,8 +117,17 @@ def test_torch_exports_inputs_under_several_names():
     np.testing.assert_allclose(program(X).numpy(), net.predict_proba(rows), rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("dynamo", [True, False], ids=["dynamo", "tracing"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("name", "dynamo"),
+    [
+        *(
+            pytest.param(*case, marks=pytest.mark.long)
+            for case in product(NETWORKS, (True, False))
+            if case not in QUICK_ONNX
+        ),
+        *QUICK_ONNX,
+    ],
+)
 def test_onnx_files_predict_alike(name, dynamo, tmp_path):
     pytest.importorskip("onnx")
     pytest.importorskip("onnxscript")
