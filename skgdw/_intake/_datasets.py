@@ -94,6 +94,7 @@ class CheckedDataset(Dataset):
 
     def _check(self, index: int, item: object) -> None:
         code = _label_in(item)
+        code = code.item() if hasattr(code, "item") and np.ndim(code) == 0 else code
         if np.ndim(code) == 0 and code not in range(self.n_classes):
             raise ValueError(
                 "A Dataset that holds class codes must hold those of `classes`, "

@@ -91,9 +91,8 @@ def _as_array(value: Any, name: str) -> Any:
         # Steps would go back through its graph again and again.
         return value.detach() if value.requires_grad else value
     array = np.asarray(as_dense(value, name))
-    if array.dtype.kind == "O" and not holds_times(
-        array
-    ):  # perhaps numbers of several dtypes, as frames may hold
+    # Perhaps numbers of several dtypes, as frames may hold.
+    if array.dtype.kind == "O" and not holds_times(array):
         try:
             return array.astype(np.float64)
         except (TypeError, ValueError, OverflowError):
