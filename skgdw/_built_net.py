@@ -27,7 +27,7 @@ from skgdw._net._sklearn_net import SklearnNet
 from skgdw._training._progress import FitLog, Progress
 from skgdw._training._random import RandomStream
 from skgdw._training._schedule import FitSchedule
-from skgdw._training.speed._switch import speed_in_use
+from skgdw._training._speed import speed_in_use
 from skgdw._training.trial._probe import eager
 from skgdw._validation import (
     check_auto_module,

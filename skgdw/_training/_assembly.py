@@ -18,17 +18,11 @@ from skgdw._feed._rounds import Rounds
 from skgdw._intake._check_fit import TrainingData
 from skgdw._intake._hold_out import Rows
 from skgdw._training._parts import Parts, Settings
-from skgdw._training.speed._graph import (
-    CudaRecorder,
-    Update,
-    capture_faults,
-    captured,
-    log_fallback,
-)
-from skgdw._training.speed._switch import Speed
+from skgdw._training._speed import Speed
 from skgdw._training.step._jvp import Difference, Jvp
 from skgdw._training.step._meta_step import LookAhead, MetaStep
 from skgdw._training.step._passes import Passes
+from skgdw._training.step._plain_step import Update
 from skgdw._training.step._rates import LookAheadRates
 from skgdw._training.step._sample_weights import SampleWeights
 from skgdw._training.step._stateless import Output, evaluating, first_output
@@ -296,6 +290,16 @@ class Assembly:
 
     def captured(self, update: Update, step: MetaStep) -> tuple[Update, MetaStep]:
         """Return the update captured as CUDA graphs, and its step, where that can be done."""
+        try:  # a way to save time that has to be asked for: its folder can be deleted
+            from skgdw._training.speed._graph import (
+                CudaRecorder,
+                capture_faults,
+                captured,
+                log_fallback,
+            )
+        except ModuleNotFoundError as error:
+            logger.warning("`cuda_graph` is not used: %s.", error)
+            return update, step
         parts = self.parts
         optimizers = [parts.optimizer]
         if parts.weighting_optimizer is not None:

@@ -26,14 +26,13 @@ from skgdw._training._parts import Parts, Settings
 from skgdw._training._plan import Stage, warm_up_steps
 from skgdw._training._precision import PRECISIONS, Precision
 from skgdw._training._random import RandomStream
+from skgdw._training._speed import speed_in_use
 from skgdw._training._state import SessionState, load_state, state_of
 from skgdw._training._survey import Survey
 from skgdw._training._warm_up import WarmUp, begin_warm_up
-from skgdw._training.speed._graph import Update
-from skgdw._training.speed._switch import speed_in_use
 from skgdw._training.step._meta_step import MetaStep
 from skgdw._training.step._optimizing import forget_gradients, make_ready
-from skgdw._training.step._plain_step import PlainStep, StepResult
+from skgdw._training.step._plain_step import PlainStep, StepResult, Update
 from skgdw._training.step._sample_weights import SampleWeights
 from skgdw._training.step._stateless import Stateless
 from skgdw._training.trial._probe import Probe, eager

@@ -5,9 +5,10 @@ devices, so every function can be called on its own, in float32 or float64.
 """
 
 from skgdw.functional._belief import LabelPosterior, belief_of, label_posterior, transition_of
-from skgdw.functional._directional import NotCovered, directional_derivative
+from skgdw.functional._directional import directional_derivative
 from skgdw.functional._logits import PROBABILITY_CAP, close_rows, logit_gradient, zero_mean
 from skgdw.functional._lookahead import MetaGradient, look_ahead, meta_gradient
+from skgdw.functional._not_covered import NotCovered
 from skgdw.functional._transition import (
     TransitionEstimate,
     deconvolve_transition,

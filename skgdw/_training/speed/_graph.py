@@ -17,14 +17,11 @@ from skgdw._feed._layout import Inputs
 from skgdw._training._random import NullStream
 from skgdw._training.step._meta_step import MetaStep
 from skgdw._training.step._passes import Passes
-from skgdw._training.step._plain_step import StepResult
+from skgdw._training.step._plain_step import StepResult, Update
 from skgdw.weighting import Evidence
 
 logger = logging.getLogger("skgdw")
 
-# Changes the module by one step on inputs, class codes, places of the rows; the batch is what
-# callbacks get.
-Update: TypeAlias = Callable[[Inputs, Tensor, Tensor | None, Any], StepResult]
 # Tensors, in tuples and mappings.
 Tree: TypeAlias = Any
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from torch import Tensor
 
@@ -39,6 +39,11 @@ class StepResult(NamedTuple):
     weight: Tensor | None = None
     meta_loss: Tensor | None = None
     posterior: Tensor | None = None
+
+
+# Changes the module by one step on inputs, class codes, places of the rows; the batch is what
+# callbacks get.
+Update: TypeAlias = Callable[[Inputs, Tensor, Tensor | None, Any], StepResult]
 
 
 class Step(Protocol):

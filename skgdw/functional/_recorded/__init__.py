@@ -4,8 +4,7 @@ A way to save time and nothing else: whatever is not covered here raises `NotCov
 numbers give the same derivative for another pass.
 """
 
-from skgdw.functional._recorded._nodes import NotCovered
 from skgdw.functional._recorded._rules import RULES
 from skgdw.functional._recorded._walk import recorded_derivative
 
-__all__ = ["RULES", "NotCovered", "recorded_derivative"]
+__all__ = ["RULES", "recorded_derivative"]

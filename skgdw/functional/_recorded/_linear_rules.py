@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from skgdw.functional._not_covered import NotCovered
 from skgdw.functional._recorded._nodes import (
     GraphNode,
-    NotCovered,
     Rule,
     Tangents,
     kept,

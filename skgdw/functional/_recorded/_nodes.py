@@ -1,4 +1,4 @@
-"""What can be read off an autograd node, and the word for what cannot."""
+"""What can be read off an autograd node."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any, Protocol, TypeAlias
 
 from torch import Tensor
 from torch.autograd.graph import Node
+
+from skgdw.functional._not_covered import NotCovered
 
 
 class GraphNode(Protocol):
@@ -37,25 +39,6 @@ Tangents: TypeAlias = Sequence[Tensor | None]
 # From a node and the tangents of its inputs to the tangent of its output. What a rule does not
 # cover it raises `NotCovered` for; every other error is a fault.
 Rule: TypeAlias = Callable[[GraphNode, Tangents], Tensor]
-
-
-class NotCovered(NotImplementedError):
-    """Forward mode along the recorded graph does not cover what the graph holds.
-
-    Parameters
-    ----------
-    what : str
-        What is not covered, in words that complete "does not cover ...".
-    """
-
-    def __init__(self, what: str) -> None:
-        super().__init__(what)
-
-    def __str__(self) -> str:
-        return (
-            f"forward mode along the recorded graph does not cover {self.args[0]}; "
-            'dual numbers (method="forward") need no graph.'
-        )
 
 
 def missing_attribute(error: AttributeError) -> str | None:

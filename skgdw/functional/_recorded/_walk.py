@@ -20,7 +20,8 @@ from typing import TypeAlias, cast
 import torch
 from torch import Tensor
 
-from skgdw.functional._recorded._nodes import GraphNode, NotCovered, Rule, missing_attribute
+from skgdw.functional._not_covered import NotCovered
+from skgdw.functional._recorded._nodes import GraphNode, Rule, missing_attribute
 from skgdw.functional._recorded._rules import RULES
 
 

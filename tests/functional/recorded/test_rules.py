@@ -9,7 +9,8 @@ from torch.nn import functional as F
 
 from properties import assert_close
 from recorded_cases import IMAGES, TABLES, Of, Passes, passes
-from skgdw.functional._recorded import RULES, NotCovered
+from skgdw.functional import NotCovered
+from skgdw.functional._recorded import RULES
 from skgdw.modules import ResNet32, WideResNet
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-# "0" turns everything in here off; what graphs save is not measured: they have to be asked for.
+# "0" turns all of them off; what graphs save is not measured: they have to be asked for.
 _ALL, _GRAPHS = "SKGDW_SPEED", "SKGDW_CUDA_GRAPH"
 
 
