@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -62,6 +62,7 @@ class Trainable(Protocol):
     meta_size: float
     train_split: object
     _row_names: tuple[str, ...] | None
+    _row_columns: Mapping[str, tuple[Any, ...]]
 
     def _input_dtype(self) -> Any:
         """Return the dtypes that arrays may have; others become the first."""
@@ -73,8 +74,7 @@ class _Labelled(NamedTuple):
     X: Any
     labels: NDArray[Any] | None
     is_bare: bool = False
-    y: RowContainer | None = None  # as they were given, and so are these rows
-    given: RowContainer | None = None
+    y: RowContainer | None = None  # as they were given
 
 
 def check_fit(
@@ -147,16 +147,13 @@ def check_fit(
 def _check_training_rows(
     net: Trainable, given: GivenRows, classes: ArrayLike | None, *, reset: bool
 ) -> _Labelled:
-    X = check.open_mapping(given.X, "X")
-    check.check_form(net, X, reset=reset)
+    X = check.check_form(net, given.X, reset=reset)
     if check.passes_through(X):
-        return _Labelled(
-            X, check.check_dataset_labels(X, given.y, classes), y=given.y, given=given.X
-        )
+        return _Labelled(X, check.check_dataset_labels(X, given.y, classes), y=given.y)
     y = check.check_given(given.y, "y")
     X = check.check_X(net, X, dtype=net._input_dtype(), reset=reset)
     check_same_length(X, y)
-    return _Labelled(X, check.check_labels(y, "y"), y=y, given=given.X)
+    return _Labelled(X, check.check_labels(y, "y"), y=y)
 
 
 def _check_beside(
@@ -176,7 +173,7 @@ def _check_beside(
     check.check_same_kind(labels, known, names)
     X = check.open_mapping(pair.X, names.X)
     X = check.check_pair_rows(net, X, labels, training.X, names)
-    check.check_same_order(training.given, pair.X, names.X)
+    check.check_columns(net, pair.X, names.X)
     return _Labelled(X, labels, pair.is_bare)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import IO, Any, TypeVar
@@ -54,6 +54,9 @@ class SavingNet(NeuralNet):
 
     # Names in the mappings that ``fit`` was given; empty for arrays, None where it is not known.
     _row_names: tuple[str, ...] | None = None
+
+    # Names of the columns of frames in them; see `RemembersForm`.
+    _row_columns: Mapping[str, tuple[Any, ...]] = MappingProxyType({})
 
     def load_params(self, *args: object, **kwargs: object) -> None:
         """Load what ``save_params`` stored into a net that is fitted or initialized.

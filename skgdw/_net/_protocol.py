@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ class SkorchNet(Protocol):
     _random: np.random.RandomState
     _row_shape: tuple[int, ...]
     _row_names: tuple[str, ...] | None
+    _row_columns: Mapping[str, tuple[Any, ...]]
     cuda_dependent_attributes_: list[str]
     module: str | nn.Module | Callable[..., nn.Module]
     device: Device

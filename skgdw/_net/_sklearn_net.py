@@ -35,7 +35,6 @@ from skgdw._validation import (
     check_given,
     check_prediction,
     check_X,
-    open_mapping,
     passes_through,
 )
 from skgdw._validation._outputs import check_finite, first_output, portable, widened
@@ -198,8 +197,7 @@ class SklearnNet(SettableNet, SavingNet, FedNet, DocLinked, NeuralNetClassifier)
         check_prediction(self)
         if X is not None and X is self._scored_rows:
             return X
-        X = open_mapping(X, "X")
-        check_form(self, X, reset=False)
+        X = check_form(self, X, reset=False)
         if passes_through(X):
             check_any_rows(X)
             return X

@@ -73,6 +73,7 @@ def plain_state(net: SkorchNet) -> dict[str, object]:
         "attributes": {name: vars(net)[name] for name in names},
         "row_shape": list(net._row_shape),
         "row_names": None if net._row_names is None else list(net._row_names),
+        "row_columns": {k: v for k, v in net._row_columns.items() if _is_plain(v)},
         "parts": {name: _map(part.state_dict(), Tensor, _to_array) for name, part in parts.items()},
         "history": list(net.history_),
         "random": net._random.get_state(legacy=False),
@@ -92,6 +93,7 @@ def restore(net: SkorchNet, state: dict) -> None:
     net._row_shape = _row_shape(fitted)
     names = fitted.get("row_names")  # files of 0.1 do not tell
     net._row_names = None if names is None else tuple(names)
+    net._row_columns = fitted.get("row_columns", {})
     with keeps_auto(net):
         if net.device is not None:
             net.device = net._check_device(net.device, get_map_location(net.device))
@@ -124,6 +126,13 @@ def _make_buffers(module: nn.Module, values: dict[str, Tensor]) -> None:
 def _row_shape(fitted: dict) -> tuple[int, ...]:
     """Return the shape of a row, also from a file of 0.1, which held the shape of some rows."""
     return tuple(fitted["row_shape"] if "row_shape" in fitted else (fitted["auto_shape"] or ())[1:])
+
+
+def _is_plain(value: object) -> bool:
+    """Tell texts and numbers, and tuples of them: columns may have names of any kind."""
+    if type(value) is tuple:
+        return all(map(_is_plain, value))
+    return type(value) in (str, int, float, bool)
 
 
 def _part_names(net: SkorchNet) -> list[str]:

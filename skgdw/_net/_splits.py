@@ -102,5 +102,6 @@ class _Own:
         if type(part) is SkorchDataset and not is_dataset(self.X):
             X = check.open_mapping(part.X, names.X)
             rows = check.check_pair_rows(self.net, X, labels, self.X, names)
+            check.check_columns(self.net, part.X, names.X)
             return self.net.get_dataset(rows, codes)
         return with_codes(part, codes if holds_labels else None, classes)

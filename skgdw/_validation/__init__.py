@@ -16,6 +16,7 @@ from skgdw._validation._built import (
     copied,
 )
 from skgdw._validation._class_prior import check_class_prior, in_order
+from skgdw._validation._form import check_columns, check_form
 from skgdw._validation._inputs import (
     check_any_rows,
     check_enough_rows,
@@ -32,7 +33,7 @@ from skgdw._validation._labels import (
     check_same_columns,
     find_classes,
 )
-from skgdw._validation._mappings import check_form, check_numbers, check_same_order, open_mapping
+from skgdw._validation._mappings import check_numbers, open_mapping
 from skgdw._validation._names import check_arguments, check_names, check_settable
 from skgdw._validation._parameters import check_device, check_parameters
 from skgdw._validation._parts import check_callbacks, check_prediction, check_reduction
@@ -76,6 +77,7 @@ __all__ = [
     "check_class_prior",
     "check_classes",
     "check_codes",
+    "check_columns",
     "check_criterion_frozen",
     "check_dataset_labels",
     "check_device",
@@ -103,7 +105,6 @@ __all__ = [
     "check_reduction",
     "check_same_columns",
     "check_same_kind",
-    "check_same_order",
     "check_sample_weight",
     "check_settable",
     "check_steps",

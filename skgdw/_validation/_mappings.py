@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence, Set
-from typing import Any, Protocol, cast
+from typing import Any
 
 import numpy as np
+from skorch.dataset import Dataset as SkorchDataset
 from skorch.helper import SliceDataset
 
 from skgdw._rows import (
@@ -18,19 +18,6 @@ from skgdw._rows import (
     n_rows,
 )
 from skgdw._validation._inputs import as_dense, holds_times, is_beyond_singles
-
-
-class RemembersForm(Protocol):
-    """What remembers of what form the rows of ``fit`` were.
-
-    Attributes
-    ----------
-    _row_names : tuple of str or None
-        Names of the arrays in a mapping; empty for arrays without a name, None for a Dataset, or
-        where it is not known.
-    """
-
-    _row_names: tuple[str, ...] | None
 
 
 def open_mapping(X: RowContainer, name: str) -> Any:
@@ -119,60 +106,11 @@ def _is_finite(value: RowContainer) -> bool:
     return array.dtype.kind not in "fc" or bool(np.isfinite(array).all())
 
 
-def check_form(net: RemembersForm, X: RowContainer, *, reset: bool) -> None:
-    """Check that rows are of the form that `fit` was given: arrays, or mappings of the same names.
-
-    Parameters
-    ----------
-    net : GDWClassifier
-        Remembers the form.
-    X : array, mapping or Dataset
-        As `open_mapping` returns it.
-    reset : bool
-        Whether X defines the form, or has to agree with it.
-
-    Raises
-    ------
-    TypeError
-        If one is a mapping and the other is not.
-    ValueError
-        If the keys differ.
-    """
-    check_container(X, "X")
-    names = None if is_dataset(X) else tuple(sorted(X)) if is_mapping(X) else ()
-    if reset:
-        net._row_names = names
-        if names != ():  # an earlier fit may have counted columns
-            for counted in ("n_features_in_", "feature_names_in_"):
-                vars(net).pop(counted, None)
-        return
-    known = getattr(net, "_row_names", None)
-    if names is None or known is None or names == known:
-        return
-    if not (names and known):
-        is_to = f"a mapping with the keys {list(known)}" if known else "an array or a frame"
-        found = f"a mapping with the keys {list(names)}" if names else type(X).__name__
-        raise TypeError(f"`X` must be of the form that `fit` was given, {is_to}; got {found}.")
-    check_keys(cast("Mapping[str, Any]", X), known, "X", "`fit` was given")
-
-
-def check_same_order(X: Any, other: Any, name: str) -> None:
-    """Refuse frames that have the columns of X in another order: rows go by their places."""
-    if is_mapping(X) and is_mapping(other):
-        for key in set(X) & set(other):
-            check_same_order(X[key], other[key], f"{name}[{key!r}]")
-        return
-    mine, theirs = (list(getattr(frame, "columns", ())) for frame in (X, other))
-    if mine != theirs and Counter(mine) == Counter(theirs):
-        raise ValueError(
-            f"`{name}` must have the columns of X, in their order; got {theirs} beside {mine}. "
-            f"Pass {name}[X.columns]."
-        )
-
-
 def check_container(X: Any, name: str) -> None:
-    """Refuse what hands out rows as a Dataset does, but is none of torch's."""
+    """Refuse what hands out rows as a Dataset does, but is none of torch's, or cannot hand any."""
     check_no_loader(X, name)
+    if type(X) is SkorchDataset and is_mapping(X.X):
+        _check_no_frames(X.X, name)
     if is_dataset(X) or isinstance(X, Mapping | Sequence | np.ndarray) or hasattr(X, "detach"):
         return
     try:
@@ -185,6 +123,15 @@ def check_container(X: Any, name: str) -> None:
             f"{type(X).__name__}, which hands out rows of {type(first).__name__} but is no "
             "torch.utils.data.Dataset. Derive it from that class; its items are pairs of inputs "
             "and label."
+        )
+
+
+def _check_no_frames(X: Mapping[str, Any], name: str) -> None:
+    """Refuse a mapping inside skorch's Dataset whose frames that would look up rows as columns."""
+    if frames := [key for key, value in X.items() if hasattr(value, "columns")]:
+        raise TypeError(
+            f"`{name}` as a Dataset over a mapping must hold arrays; got frames in the entries "
+            f"{frames}. Pass the mapping itself, and the labels beside it."
         )
 
 

@@ -1,4 +1,4 @@
-"""Rows as mappings: what may stand in one, and that later ones are like that of `fit`."""
+"""Rows as mappings: what may stand in one."""
 
 from collections import UserDict
 
@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 import torch
 from scipy.sparse import csr_array
+from skorch.dataset import Dataset as SkorchDataset
 from skorch.helper import SliceDataset
 
 from classifier_cases import blobs, quick
-from skgdw._validation import check_form, check_numbers, open_mapping
+from skgdw._validation import check_numbers, open_mapping
 
 
 @pytest.mark.parametrize(
@@ -117,49 +118,6 @@ def test_anything_else_is_left(other):
     assert open_mapping(other, "X") is other
 
 
-class Net:
-    """Remembers the form of its rows, as a classifier does."""
-
-    n_features_in_ = None
-
-
-MAPPING = {"a": np.zeros(2), "b": np.zeros(2)}
-FORMS = [
-    (MAPPING, {"a": 0}, ValueError, r"keys that `fit` was given, \['a', 'b'\]; .* lacks \['b'\]"),
-    (MAPPING, {**MAPPING, "c": 0}, ValueError, r"got one that adds \['c'\]. Pass the same"),
-    (MAPPING, {"a": 0, "c": 0}, ValueError, r"lacks \['b'\] and adds \['c'\]"),
-    (MAPPING, np.zeros((2, 2)), TypeError, r"a mapping with the keys \['a', 'b'\]; got ndarray"),
-    (
-        np.zeros((2, 2)),
-        MAPPING,
-        TypeError,
-        r"an array or a frame; got a mapping with the keys \['a",
-    ),
-]
-
-
-@pytest.mark.parametrize(("first", "later", "error", "words"), FORMS)
-def test_later_rows_are_of_the_form_of_fit(first, later, error, words):
-    net = Net()
-    check_form(net, first, reset=True)
-    check_form(net, first, reset=False)
-    with pytest.raises(error, match=words):
-        check_form(net, later, reset=False)
-
-
-def test_of_an_unknown_form_all_will_do():
-    net = Net()  # as out of a file of an earlier version
-    for rows in (MAPPING, np.zeros((2, 2)), [1]):
-        check_form(net, rows, reset=False)
-
-
-def test_a_mapping_has_no_columns_to_count():
-    net = Net()
-    net.n_features_in_ = 4
-    check_form(net, MAPPING, reset=True)
-    assert net.n_features_in_ is None
-
-
 class Table:
     """Hands out rows as a Dataset does, and is none."""
 
@@ -183,3 +141,12 @@ def test_what_hands_out_rows_but_is_no_dataset(row):
         quick().fit(*data[:2], Table([row] * 4), [0, 1, 0, 1])
     with pytest.raises(TypeError, match="`X` must be an array.*" + words):
         quick().fit(*data).predict(Table([row] * 4))
+
+
+def test_a_dataset_over_frames_in_a_mapping():
+    frame = pd.DataFrame(blobs().X, columns=[*"abcd"])
+    data = SkorchDataset({"table": frame, "more": frame, "image": frame.to_numpy()}, blobs().y)
+    words = r"must hold arrays; got frames in the entries \['table', 'more'\]. Pass the mapping its"
+    for name, given in {"X": [data], "X_meta": [*blobs()[:2], data]}.items():
+        with pytest.raises(TypeError, match=f"`{name}` as a Dataset over a mapping {words}"):
+            quick().fit(*given)
