@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from skorch.dataset import Dataset as SkorchDataset
 from torch.utils.data import Dataset, IterableDataset
 
-from skgdw._rows import RowContainer, is_dataset, label_kind, n_rows
+from skgdw._rows import RowContainer, check_no_loader, is_dataset, label_kind, n_rows
 
 
 class EncodedDataset(Dataset):
@@ -184,6 +184,7 @@ def labels_inside(dataset: RowContainer, classes: ArrayLike | None) -> list[Any]
     list
         A label for each row.
     """
+    check_no_loader(dataset, "X")
     is_stream = isinstance(dataset, IterableDataset)
     items = iter(dataset) if is_stream else (dataset[i] for i in range(n_rows(dataset)))
     labels = [_label_in(item) for item in items]

@@ -16,7 +16,7 @@ from skgdw._feed._draws import seeded
 from skgdw._feed._feed import SPLIT
 from skgdw._intake._datasets import labels_inside, with_codes
 from skgdw._net._scoring import shown
-from skgdw._rows import encode, is_dataset
+from skgdw._rows import check_has_length, check_no_loader, check_no_stream, encode, is_dataset
 
 
 def split(net: NeuralNet, X: Any, y: NDArray[np.int64] | None) -> tuple[Any, Any]:
@@ -67,6 +67,7 @@ class _Own:
         if (indices := self._indices(part)) is not None:
             if isinstance(self.coded, RowDataset):
                 return self.coded.subset(indices)
+            check_no_stream(self.coded)
             return Subset(self.coded, indices.tolist())
         return self._checked(part) if is_valid else with_codes(part, None, self._classes)
 
@@ -88,11 +89,8 @@ class _Own:
     def _checked(self, part: Any) -> Any:
         """Return validation rows of the split's own, checked as `X_val` and `y_val` are."""
         names, classes = check.SPLIT_ROWS, self._classes
-        if not hasattr(part, "__len__"):
-            raise TypeError(
-                "`train_split` must give validation rows that have a length; got "
-                f"{type(part).__name__} without one. Wrap them in a map-style Dataset."
-            )
+        check_no_loader(part, names.X)
+        check_has_length(part, names.X)
         holds_labels = isinstance(part, SkorchDataset) and part.y is not None
         given = part.y if holds_labels else labels_inside(part, classes)
         labels = check.check_pair_labels(given, names)

@@ -26,7 +26,7 @@ def is_mapping(data: object) -> TypeGuard[Mapping[str, Any]]:
 
 def is_dataset(data: object) -> bool:
     """Tell whether data is a torch Dataset, which hands out one row at a time."""
-    return "torch.utils.data.dataset.Dataset" in _names_of_kinds(data)
+    return _is_of_torch(data, "Dataset")
 
 
 def check_no_loader(data: object, name: str) -> None:
@@ -38,6 +38,61 @@ def check_no_loader(data: object, name: str) -> None:
             f"{type(data).__name__}. Pass the Dataset, as loader.dataset; `iterator_train__...` "
             "and `iterator_valid__...` set the loaders that the classifier makes."
         )
+    _check_chained(data, name)
+
+
+def _check_chained(data: Any, name: str) -> None:
+    """Refuse Datasets with rows by number in a chain, which takes streams alone."""
+    parts = getattr(data, "datasets", ())
+    if not (_is_of_torch(data, "ChainDataset") and isinstance(parts, list | tuple)):
+        return
+    odd = [
+        f"{type(part).__name__} in place {i}"
+        for i, part in enumerate(parts)
+        if not _is_stream(part)
+    ]
+    if odd:
+        raise TypeError(
+            f"`{name}` as a ChainDataset must chain streams, each an IterableDataset; got "
+            f"{', '.join(odd)}. Join these by torch.utils.data.ConcatDataset."
+        )
+
+
+def check_no_stream(data: object) -> None:
+    """Refuse to take some of the rows of a stream."""
+    if _is_stream(data):
+        raise TypeError(
+            "Rows must be found by number where some are taken out, as for a meta set or a split; "
+            "got a stream, which gives them in an order of its own. Wrap it in a map-style "
+            "Dataset, or pass these rows apart: X_meta and y_meta, X_val and y_val."
+        )
+
+
+def _is_stream(data: object) -> bool:
+    return _is_of_torch(data, "IterableDataset")
+
+
+def _is_of_torch(data: object, kind: str) -> bool:
+    return f"torch.utils.data.dataset.{kind}" in _names_of_kinds(data)
+
+
+def has_length(dataset: Any) -> bool:
+    """Tell whether a Dataset can count its rows: a chain of streams has the method in any case."""
+    try:
+        return len(dataset) >= 0
+    except Exception:  # of many kinds, by what the Dataset is
+        return False
+
+
+def check_has_length(dataset: Any, name: str) -> int:
+    """Return the number of rows of a Dataset, or raise."""
+    if not has_length(dataset):
+        raise TypeError(
+            f"`{name}` as a Dataset must have a length; got {type(dataset).__name__} without one. "
+            "Wrap it in a map-style Dataset, or give it, or the streams that it chains, a "
+            "`__len__`."
+        )
+    return len(dataset)
 
 
 def _names_of_kinds(data: object) -> list[str]:
@@ -63,6 +118,8 @@ def n_rows(data: object, name: str = "X") -> int:
     check_no_loader(data, name)
     if is_mapping(data):
         return min((n_rows(value, name) for value in data.values()), default=0)
+    if is_dataset(data):
+        return check_has_length(data, name)
     shape = getattr(data, "shape", None)
     if shape is not None and len(shape) > 0:
         return int(shape[0])
@@ -104,6 +161,7 @@ def take_rows(data: Any, indices: Any) -> Any:
     if hasattr(data, "tocsr"):  # most sparse formats have no row indexing
         return data.tocsr()[indices].asformat(data.format)
     if is_dataset(data):  # loaded, or there were no Dataset
+        check_no_stream(data)
         return sys.modules["torch.utils.data"].Subset(data, indices.tolist())
     if hasattr(data, "shape"):
         return data[indices]

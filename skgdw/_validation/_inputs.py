@@ -13,7 +13,15 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 from skorch.helper import SliceDataset
 
-from skgdw._rows import RowContainer, as_host_array, check_unmasked, is_dataset, is_mapping, n_rows
+from skgdw._rows import (
+    RowContainer,
+    as_host_array,
+    check_unmasked,
+    has_length,
+    is_dataset,
+    is_mapping,
+    n_rows,
+)
 from skgdw._validation._stacks import stacked
 from skgdw._warn import warn
 from skgdw.exceptions import ChannelsLastWarning
@@ -266,7 +274,7 @@ def check_enough_rows(n: int) -> None:
 
 def check_any_rows(X: RowContainer) -> None:
     """Check that there is something to predict for, in a mapping or Dataset that has a length."""
-    if hasattr(X, "__len__") and n_rows(X) == 0:
+    if (is_mapping(X) or has_length(X)) and n_rows(X) == 0:
         raise ValueError(f"`X` must hold at least one row; got an empty {type(X).__name__}.")
 
 

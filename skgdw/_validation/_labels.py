@@ -12,6 +12,7 @@ from skorch.dataset import Dataset as SkorchDataset
 from skgdw._rows import (
     RowContainer,
     as_labels,
+    check_has_length,
     check_same_length,
     is_column,
     is_mapping,
@@ -146,11 +147,8 @@ def check_dataset_labels(
     X: RowContainer, y: RowContainer | None, classes: ArrayLike | None
 ) -> NDArray[Any] | None:
     """Return the labels of a mapping or Dataset, None where a Dataset holds them itself."""
-    if not (is_mapping(X) or hasattr(X, "__len__")):
-        raise TypeError(
-            f"`X` as a Dataset must have a length; got {type(X).__name__} without one. Wrap it in "
-            "a map-style Dataset."
-        )
+    if not is_mapping(X):
+        check_has_length(X, "X")
     if y is None and isinstance(X, SkorchDataset) and X.y is not None:
         y = X.y
     if y is None and not is_mapping(X):

@@ -56,7 +56,7 @@ def test_rows_are_checked_as_those_of_X_val(X_val, error, words):
 
 
 def test_a_stream_has_no_length():
-    words = "`train_split` must give validation rows that have a length; got Endless without one"
+    words = "`train_split` as a Dataset must have a length; got Endless without one. Wrap it in"
     with pytest.raises(TypeError, match=words):
         fitted(predefined_split(Endless()))
 

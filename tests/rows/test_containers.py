@@ -9,7 +9,16 @@ import pytest
 import torch
 from numpy.testing import assert_array_equal
 from scipy import sparse
-from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler, TensorDataset
+from skorch.dataset import ValidSplit
+from skorch.helper import predefined_split
+from torch.utils.data import (
+    ChainDataset,
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    RandomSampler,
+    TensorDataset,
+)
 
 import skgdw
 from classifier_cases import quick
@@ -134,6 +143,93 @@ def test_what_makes_batches_is_no_dataset(door, kind):
     }
     name = "X_meta" if door == "X_meta" else "X"
     with pytest.raises(TypeError, match=f"`{name}` must .* got {kind}. Pass the Dataset, as load"):
+        doors[door]()
+
+
+class Stream(IterableDataset):
+    """Gives rows and codes in their order; there is no other way to them."""
+
+    def __init__(self, n=12):
+        self.items = [(np.eye(4, dtype=np.float32)[i % 2], i % 2) for i in range(n)]
+
+    def __iter__(self):
+        return iter(self.items)
+
+
+class Counted(Stream):
+    def __len__(self):
+        return len(self.items)
+
+
+CODES = np.arange(12) % 2
+MAPS = TensorDataset(torch.eye(12, 4), torch.tensor(CODES))
+
+
+def through(door, data):
+    rows = np.eye(12, 4, dtype=np.float32)
+    net = quick(
+        classes=[0, 1], module__n_classes=2, weighting="uniform", iterator_train__shuffle=False
+    )
+    doors = {
+        "fit": lambda: net.fit(data, CODES),
+        "fit without y": lambda: net.fit(data),
+        "X_meta": lambda: net.fit(MAPS, None, (data,)),
+        "X_val": lambda: net.fit(MAPS, None, X_val=(data,)),
+        "train_split": lambda: net.set_params(train_split=predefined_split(data)).fit(rows, CODES),
+        "split_meta": lambda: split_meta(data, CODES, 2),
+        "predict": lambda: net.fit(rows, CODES).predict(data),
+        "score": lambda: net.fit(rows, CODES).score(data),
+    }
+    return doors[door]()
+
+
+WHOLE = ["fit", "fit without y", "X_meta", "X_val", "train_split", "split_meta"]
+
+
+@pytest.mark.parametrize("door", WHOLE)
+@pytest.mark.parametrize("is_chained", [False, True])
+def test_datasets_that_cannot_count_their_rows(door, is_chained):
+    data = ChainDataset([Stream(6), Stream(6)]) if is_chained else Stream()
+    name = door if door in ("X_meta", "X_val", "train_split") else "X"
+    words = rf"`{name}` as a Dataset must have a length; got {type(data).__name__} without one. Wr"
+    with pytest.raises(TypeError, match=words):
+        through(door, data)
+
+
+@pytest.mark.parametrize("door", ["predict", "score"])
+def test_streams_that_cannot_count_their_rows_are_predicted(door):
+    chained, whole = through(door, ChainDataset([Stream(6), Stream(6)])), through(door, Stream())
+    assert_array_equal(chained, whole)
+
+
+@pytest.mark.parametrize("door", ["fit", "fit without y", "X_meta", "X_val", "train_split"])
+def test_chains_that_can_count_their_rows(door):
+    through(door, ChainDataset([Counted(6), Counted(6)]))
+
+
+@pytest.mark.parametrize("door", [*WHOLE, "predict", "score"])
+def test_a_chain_of_what_is_no_stream(door):
+    name = door if door in ("X_meta", "X_val", "train_split") else "X"
+    words = (
+        rf"`{name}` as a ChainDataset must chain streams, each an IterableDataset; got "
+        r"TensorDataset in place 0, Squares in place 2. Join these by torch.utils.data.ConcatDat"
+    )
+    with pytest.raises(TypeError, match=words):
+        through(door, ChainDataset([MAPS, Stream(), Squares()]))
+
+
+@pytest.mark.parametrize("door", ["meta_mask", "no meta set", "train_split", "split_meta"])
+def test_rows_of_a_stream_cannot_be_taken_out(door):
+    net = quick(module__n_classes=2, iterator_train__shuffle=False)
+    doors = {
+        "meta_mask": lambda: net.fit(Counted(), CODES, meta_mask=np.arange(12) < 4),
+        "no meta set": lambda: net.fit(Counted(), CODES),
+        "train_split": lambda: net.set_params(weighting="uniform", train_split=ValidSplit(2)).fit(
+            Counted(), CODES
+        ),
+        "split_meta": lambda: split_meta(Counted(), CODES, 2),
+    }
+    with pytest.raises(TypeError, match=r"found by number where some are taken out, .*got a stre"):
         doors[door]()
 
 
