@@ -130,6 +130,11 @@ class CodesOfLabels:
 
     def __call__(self, index: int, item: object) -> int:
         label = _label_in(item)
+        if label is None:
+            raise ValueError(
+                "A Dataset without `y` must give pairs of a row and its label; got a row without "
+                f"one in place {index}. Pass y beside it, or have it give both."
+            )
         try:
             return self.code_by_label[label]
         except (KeyError, TypeError):

@@ -40,6 +40,20 @@ class FedNet(NeuralNet):
         )
         return RowDataset(rows, None if y is None else torch.as_tensor(y))
 
+    def evaluation_step(self, batch: Any, training: bool = False) -> Any:
+        """Return the module's output for a batch, which need not hold labels: `fit` takes them so.
+
+        Parameters
+        ----------
+        batch : pair, or what a loader makes of rows alone
+        training : bool, default=False
+
+        Returns
+        -------
+        Tensor, or what else the module returns
+        """
+        return super().evaluation_step(_as_pair(batch), training)
+
     def _to_tensor(self, X: np.ndarray | Tensor) -> Tensor:
         if isinstance(X, Tensor):
             tensor = X
@@ -93,3 +107,10 @@ class FedNet(NeuralNet):
     def _row_numbers(self, dataset: Dataset) -> Tensor | None:
         """Return where rows that are trained on stand in what ``fit`` was given, if known."""
         return None
+
+
+def _as_pair(batch: Any) -> tuple[Any, Any]:
+    """Return inputs and labels: the first of what an item holds are the inputs."""
+    if not isinstance(batch, list | tuple):
+        return batch, None
+    return batch[0], batch[1] if len(batch) > 1 else None

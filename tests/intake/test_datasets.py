@@ -69,6 +69,12 @@ def test_a_label_that_is_no_class_is_refused():
         quick(classes=NUMBERS).fit(tensors(X32, Y), None, tensors(X_META32, NUMBERS[Y_META]))
 
 
+def test_items_without_a_label_are_refused():
+    words = "must give pairs of a row and its label; got a row without one in place .*Pass y beside"
+    with pytest.raises(ValueError, match=words):
+        quick(classes=[0, 1, 2], weighting="uniform").fit(TensorDataset(torch.tensor(X32)))
+
+
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(
     ("classes", "labels", "bad"),

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import Dataset, TensorDataset
 
 from classifier_cases import Net, blobs, quick, weights
 
@@ -95,3 +96,48 @@ def test_the_loader_of_training_can_be_had_outside_of_a_fit():
         loader = net.get_iterator(net.get_dataset(X.astype(np.float32), Y), training=True)
         rows, labels = next(iter(loader))
         assert len(rows) == len(labels) == 48
+
+
+class Alone(Dataset):
+    """Gives what `item` makes of a row, without its label."""
+
+    def __init__(self, rows, item):
+        self.rows, self.item = torch.tensor(rows, dtype=torch.float32), item
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, i):
+        return self.item(self.rows[i])
+
+
+ITEMS = {
+    "TensorDataset": lambda rows: TensorDataset(torch.tensor(rows, dtype=torch.float32)),
+    "tensors": lambda rows: Alone(rows, lambda row: row),
+    "lists": lambda rows: Alone(rows, lambda row: [row]),
+    "mappings of two": lambda rows: Alone(rows, lambda row: {"left": row[:2], "right": row[2:]}),
+    "triples": lambda rows: Alone(rows, lambda row: (row, 0, 1.0)),
+}
+
+
+class InHalves(Net):
+    def forward(self, left, right):
+        return super().forward(torch.cat([left, right], dim=1))
+
+
+@pytest.mark.parametrize("kind", ITEMS)
+def test_datasets_without_labels_are_predicted_as_they_are_trained_on(kind):
+    of, module = ITEMS[kind], InHalves if kind == "mappings of two" else Net
+    net = quick(module).fit(of(X), Y, of(X_META), Y_META)
+    expected = quick().fit(np.float32(X), Y, np.float32(X_META), Y_META)
+    assert np.array_equal(weights(net), weights(expected))
+    for way in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
+        assert np.array_equal(getattr(net, way)(of(X)), getattr(expected, way)(X))
+    assert net.score(of(X), Y) == expected.score(X, Y)
+    assert net.partial_fit(of(X), Y, X_meta=of(X_META), y_meta=Y_META).score(of(X), Y) >= 0
+
+
+def test_a_score_without_labels():
+    net = quick(weighting="uniform").fit(X, Y)
+    with pytest.raises(ValueError, match="`y` must have a label in every row; got 48 missing"):
+        net.score(ITEMS["TensorDataset"](X))
