@@ -63,6 +63,7 @@ class Trainable(Protocol):
     train_split: object
     _row_names: tuple[str, ...] | None
     _row_columns: Mapping[str, tuple[Any, ...]]
+    _row_shapes: Mapping[str, tuple[int, ...]]
 
     def _input_dtype(self) -> Any:
         """Return the dtypes that arrays may have; others become the first."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, cast
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from skgdw._feed._dataset import RowDataset
 from skgdw._feed._loader import make_loader
 from skgdw._rows import RowContainer
-from skgdw._validation import check_numbers
+from skgdw._validation import check_numbers, explain_shapes
 from skgdw.modules._standardize import SelfScaling
 
 # Rows a prediction step: large, so that a row's prediction does not depend on its neighbours
@@ -25,6 +25,10 @@ _PREDICT_ROWS = 1024
 
 class FedNet(NeuralNet):
     """A skorch net whose rows are tensors of the module's dtype, read a whole batch at a time."""
+
+    _row_names: tuple[str, ...] | None
+    _row_columns: Mapping[str, tuple[Any, ...]]
+    _row_shapes: Mapping[str, tuple[int, ...]]
 
     def get_dataset(self, X: RowContainer, y: np.ndarray | Tensor | None = None) -> Dataset:
         """Return a dataset that hands out whole batches, or the user's own kind."""
@@ -39,6 +43,55 @@ class FedNet(NeuralNet):
             else self._to_tensor(checked)
         )
         return RowDataset(rows, None if y is None else torch.as_tensor(y))
+
+    def partial_fit(self, X: RowContainer, y: Any = None, *args: Any, **fit_params: Any) -> Self:
+        """Train on rows that were checked."""
+        try:
+            super().partial_fit(X, y, *args, **fit_params)
+        except RuntimeError as error:
+            if (data := vars(self).get("_data")) is not None:
+                beside = {"X_meta": data.meta, "X_val": data.valid}
+                found = {name: rows.X for name, rows in beside.items() if rows is not None}
+                explain_shapes(self, error, X=X, **found)
+            raise
+        return self
+
+    def validation_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+        """Return loss and output of a batch of validation rows."""
+        try:
+            step: dict[str, Any] = super().validation_step(batch, **fit_params)
+        except RuntimeError as error:
+            name = "train_split" if self.train_split else "X_val"
+            explain_shapes(self, error, **{name: batch[0]})
+            raise
+        return step
+
+    def forward_iter(
+        self, X: RowContainer, training: bool = False, device: Any = "cpu"
+    ) -> Iterator[Any]:
+        """Yield what the module returns for each batch of rows that were checked.
+
+        Parameters
+        ----------
+        X : array-like, mapping or Dataset
+        training : bool, default=False
+        device : str or torch.device, default="cpu"
+            Where the results are wanted.
+
+        Yields
+        ------
+        Tensor, or what else the module returns
+
+        Raises
+        ------
+        RuntimeError
+            As the module does.
+        """
+        try:
+            yield from super().forward_iter(X, training, device)
+        except RuntimeError as error:
+            explain_shapes(self, error, X=X)
+            raise
 
     def evaluation_step(self, batch: Any, training: bool = False) -> Any:
         """Return the module's output for a batch, which need not hold labels: `fit` takes them so.

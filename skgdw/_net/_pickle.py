@@ -55,8 +55,9 @@ class SavingNet(NeuralNet):
     # Names in the mappings that ``fit`` was given; empty for arrays, None where it is not known.
     _row_names: tuple[str, ...] | None = None
 
-    # Names of the columns of frames in them; see `RemembersForm`.
+    # Of their entries names of columns and shapes of rows; see `RemembersForm`.
     _row_columns: Mapping[str, tuple[Any, ...]] = MappingProxyType({})
+    _row_shapes: Mapping[str, tuple[int, ...]] = MappingProxyType({})
 
     def load_params(self, *args: object, **kwargs: object) -> None:
         """Load what ``save_params`` stored into a net that is fitted or initialized.

@@ -31,6 +31,7 @@ class SkorchNet(Protocol):
     _row_shape: tuple[int, ...]
     _row_names: tuple[str, ...] | None
     _row_columns: Mapping[str, tuple[Any, ...]]
+    _row_shapes: Mapping[str, tuple[int, ...]]
     cuda_dependent_attributes_: list[str]
     module: str | nn.Module | Callable[..., nn.Module]
     device: Device

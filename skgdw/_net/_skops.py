@@ -74,6 +74,7 @@ def plain_state(net: SkorchNet) -> dict[str, object]:
         "row_shape": list(net._row_shape),
         "row_names": None if net._row_names is None else list(net._row_names),
         "row_columns": {k: v for k, v in net._row_columns.items() if _is_plain(v)},
+        "row_shapes": dict(net._row_shapes),
         "parts": {name: _map(part.state_dict(), Tensor, _to_array) for name, part in parts.items()},
         "history": list(net.history_),
         "random": net._random.get_state(legacy=False),
@@ -94,6 +95,7 @@ def restore(net: SkorchNet, state: dict) -> None:
     names = fitted.get("row_names")  # files of 0.1 do not tell
     net._row_names = None if names is None else tuple(names)
     net._row_columns = fitted.get("row_columns", {})
+    net._row_shapes = fitted.get("row_shapes", {})
     with keeps_auto(net):
         if net.device is not None:
             net.device = net._check_device(net.device, get_map_location(net.device))

@@ -142,6 +142,7 @@ def check_same_length(
     remedy: str = "pass one label per row.",
 ) -> int:
     """Return the common number of rows of `X` and `y`, or raise."""
+    check_no_mapping(y, y_name)
     n_X, n_y = n_rows(X, X_name), n_rows(y, y_name)
     if n_X != n_y:
         raise ValueError(
@@ -149,6 +150,16 @@ def check_same_length(
             f"{remedy}"
         )
     return n_X
+
+
+def check_no_mapping(y: object, name: str) -> None:
+    """Refuse labels under names: neither the names nor their order need be those of rows."""
+    if is_mapping(y):
+        raise TypeError(
+            f"`{name}` must hold one label per row, in the order of the rows; got a "
+            f"{type(y).__name__} with the keys {list(y)[:5]}. Pass the labels themselves, as "
+            f"{name}[...] or [{name}[row] for row in rows]."
+        )
 
 
 def take_rows(data: Any, indices: Any) -> Any:

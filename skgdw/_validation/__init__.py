@@ -16,7 +16,7 @@ from skgdw._validation._built import (
     copied,
 )
 from skgdw._validation._class_prior import check_class_prior, in_order
-from skgdw._validation._form import check_columns, check_form
+from skgdw._validation._form import check_columns, check_form, explain_shapes
 from skgdw._validation._inputs import (
     check_any_rows,
     check_enough_rows,
@@ -110,6 +110,7 @@ __all__ = [
     "check_steps",
     "check_weights",
     "copied",
+    "explain_shapes",
     "find_classes",
     "in_order",
     "open_mapping",

@@ -22,12 +22,15 @@ class RemembersForm(Protocol):
     _row_names : tuple of str or None
         Names of the arrays in a mapping; empty for arrays without a name, None for a Dataset, or
         where it is not known.
+    _row_shapes : mapping of str to tuple of int
+        Shape of a row of each entry of a mapping.
     _row_columns : mapping of str to tuple
         Names of the columns of frames by the entry whose they are; "" for rows that are no mapping.
     """
 
     _row_names: tuple[str, ...] | None
     _row_columns: Columns
+    _row_shapes: Mapping[str, tuple[int, ...]]
 
 
 def check_form(net: RemembersForm, X: RowContainer, *, reset: bool) -> Any:
@@ -58,7 +61,7 @@ def check_form(net: RemembersForm, X: RowContainer, *, reset: bool) -> Any:
     is_map = is_mapping(opened)
     names = None if is_dataset(opened) else tuple(sorted(opened)) if is_map else ()
     if reset:
-        net._row_names, net._row_columns = names, columns_of(X)
+        net._row_names, net._row_columns, net._row_shapes = names, columns_of(X), _shapes_of(opened)
         if names != ():  # an earlier fit may have counted columns
             for counted in ("n_features_in_", "feature_names_in_"):
                 vars(net).pop(counted, None)
@@ -123,3 +126,44 @@ def _is_unlike(known: tuple[Any, ...], names: tuple[Any, ...]) -> bool:
     if known == names:
         return False
     return (_are_texts(known) and _are_texts(names)) or Counter(known) == Counter(names)
+
+
+def explain_shapes(net: RemembersForm, error: Exception, **rows: Any) -> None:
+    """Raise in place of an error if entries differ in shape from those that `fit` was given.
+
+    It is not asked beforehand: a module may well take sequences of other lengths.
+
+    Parameters
+    ----------
+    net : GDWClassifier
+    error : Exception
+        What came of rows in the module.
+    **rows : mapping, or anything else
+        By the names of arguments.
+
+    Raises
+    ------
+    ValueError
+        If there are such entries; all are named.
+    """
+    known = getattr(net, "_row_shapes", {})
+    unlike = [
+        (f"`{name}[{key!r}]`", f"{shape} beside {known[key]}")
+        for name, given in rows.items()
+        for key, shape in _shapes_of(given).items()
+        if key in known and known[key] != shape
+    ]
+    if unlike:
+        where, found = zip(*unlike, strict=True)
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        raise ValueError(
+            f"{' and '.join(where)} must have rows of the shape that `fit` was given in X, as the "
+            f"module takes no other; got {', and '.join(found)} ({said[0][:200]}). Send all rows "
+            "through the same preprocessing."
+        ) from error
+
+
+def _shapes_of(X: Any) -> dict[str, tuple[int, ...]]:
+    if not is_mapping(X):
+        return {}
+    return {key: tuple(value.shape[1:]) for key, value in X.items() if hasattr(value, "shape")}

@@ -237,3 +237,26 @@ def test_columns_are_told_from_vectors_and_one_hot_rows():
 )
 def test_kinds_have_names(labels, kind):
     assert label_kind(labels) == kind
+
+
+@pytest.mark.parametrize(
+    "door", ["fit", "mapping", "y_meta", "y_val", "score", "split_meta", "sampler"]
+)
+@pytest.mark.parametrize("keys", ["names", "rows"])
+def test_labels_under_names_are_refused(door, keys):
+    own = CODES_META if door in ("y_meta", "y_val") else CODES
+    given = {"target": own} if keys == "names" else dict(enumerate(own.tolist()))
+    net = quick(weighting="uniform")
+    doors = {
+        "fit": lambda: net.fit(X, given),
+        "mapping": lambda: net.fit({"X": X}, given),
+        "y_meta": lambda: net.fit(X, CODES, X_META, given),
+        "y_val": lambda: net.fit(X, CODES, X_val=X_VAL, y_val=given),
+        "score": lambda: net.fit(X, CODES).score(X, given),
+        "split_meta": lambda: split_meta(X, given, 6),
+        "sampler": lambda: LabelNoise(random_state=0).fit_resample(X, given),
+    }
+    name = door if door in ("y_meta", "y_val") else "y"
+    words = rf"`{name}` must hold one label per row, .*; got a dict with the keys \[.*Pass the la"
+    with pytest.raises(TypeError, match=words):
+        doors[door]()

@@ -228,3 +228,71 @@ def test_a_dataset_over_a_frame_where_fit_was_given_arrays():
     )
     with pytest.raises(TypeError, match=words):
         net.predict(SkorchDataset(frame, Y))
+
+
+NARROW = r"`{}` must have rows of the shape that `fit` was given in X, .*; got \(3,\) beside \(4,\)"
+
+
+def narrowed(rows):
+    return {**mapping(rows, "abcd"), "image": rows[:, :3]}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_entries_of_another_width_than_at_fit(way):
+    net = two().partial_fit(mapping(X, "abcd"), Y)
+    words = NARROW.format(r"X\['image'\]") + r" \(mat1 and mat2 .*\). Send all rows through the sa"
+    with pytest.raises(ValueError, match=words):
+        WAYS[way](net, narrowed(X))
+
+
+@pytest.mark.parametrize("name", ["X_meta", "X_val", "train_split"])
+def test_entries_of_another_width_than_those_of_x(name):
+    other = narrowed(X_META)
+    beside = {name: other, name.replace("X", "y"): Y_META}
+    net = quick(TwoInputs, weighting="class" if name == "X_meta" else "uniform")
+    if name == "train_split":
+        net.set_params(train_split=predefined_split(SkorchDataset(other, Y_META)))
+        beside = {}
+    with pytest.raises(ValueError, match=NARROW.format(rf"{name}\['image'\]")):
+        net.fit(mapping(X, "abcd"), Y, **beside)
+
+
+def test_all_entries_of_another_width_are_named():
+    net = two().fit({"table": X, "image": X}, Y)
+    words = r"`X\['table'\]` and `X\['image'\]` must .*got \(2,\) beside \(4,\), and \(1,\) beside"
+    with pytest.raises(ValueError, match=words):
+        net.predict({"table": X[:, :2], "image": X[:, :1]})
+
+
+@pytest.mark.parametrize("way", KEEPING)
+def test_widths_are_kept_with_the_classifier(way):
+    net = KEEPING[way](two().fit(mapping(X, "abcd"), Y))
+    with pytest.raises(ValueError, match=NARROW.format(r"X\['image'\]")):
+        net.predict(narrowed(X))
+
+
+class Averaging(TwoInputs):
+    """Takes sequences of any length beside the table."""
+
+    def forward(self, table, image):
+        return super().forward(table, image.mean(dim=1, keepdim=True).expand(-1, 4))
+
+
+def test_a_module_may_take_sequences_of_other_lengths():
+    net = quick(Averaging).fit(mapping(X, "abcd"), Y, narrowed(X_META), Y_META)
+    assert net.predict(narrowed(X)).shape == (48,)
+
+
+class Failing(TwoInputs):
+    """Fails when it predicts, whatever it is given."""
+
+    def forward(self, table, image):
+        if not self.training:
+            raise RuntimeError("no more")
+        return super().forward(table, image)
+
+
+def test_other_errors_of_a_module_stay():
+    net = quick(Failing, weighting="uniform").fit(mapping(X, "abcd"), Y)
+    with pytest.raises(RuntimeError, match=r"^no more"):
+        net.predict(mapping(X, "abcd"))
