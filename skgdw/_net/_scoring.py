@@ -16,7 +16,7 @@ from skorch import NeuralNet
 from skorch.callbacks.scoring import ScoringBase
 from torch.utils.data import Dataset
 
-from skgdw._rows import as_host_array, as_labels, is_dataset, is_mapping
+from skgdw._rows import as_host_array, as_labels, check_readable, is_dataset, is_mapping
 
 # What numpy and torch both have a dtype for.
 _NUMBERS = "biuf"
@@ -35,7 +35,8 @@ def accuracy(y: Any, predicted: NDArray[Any], sample_weight: Any = None) -> floa
     -------
     float
     """
-    labels = as_labels(y, "y") if np.ndim(y) == 2 or is_mapping(y) else y
+    check_readable(y, "y")
+    labels = as_labels(y, "y") if is_mapping(y) or np.ndim(y) == 2 else y
     try:
         is_known = type_of_target(labels) != "unknown"
     except TypeError:

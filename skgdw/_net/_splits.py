@@ -38,8 +38,10 @@ def split(net: NeuralNet, X: Any, y: NDArray[np.int64] | None) -> tuple[Any, Any
 
     Raises
     ------
-    ValueError, TypeError
-        If validation rows of the split's own will not do.
+    ValueError
+        If validation rows of the split's own will not do, or it asks for more than rows and labels.
+    TypeError
+        If these rows are of another kind.
     """
     coded, classes = net.get_dataset(X, y), net.classes_inferred_
     if not net.train_split:
@@ -47,9 +49,23 @@ def split(net: NeuralNet, X: Any, y: NDArray[np.int64] | None) -> tuple[Any, Any
     given = shown(coded, classes)
     labels = () if y is None else (classes[y],)
     with seeded(net._seeds["meta"], SPLIT):
-        train, valid = net.train_split(given, *labels)
+        try:
+            train, valid = net.train_split(given, *labels)
+        except ValueError as error:
+            _refuse_groups(net.train_split, error)
+            raise
     own = _Own(net, X, coded, given)
     return own.coded_part(train, is_valid=False), own.coded_part(valid, is_valid=True)
+
+
+def _refuse_groups(train_split: object, error: ValueError) -> None:
+    """Say of a splitter that goes by groups that it gets none; its own words tell no way out."""
+    if "groups" in str(error):
+        raise ValueError(
+            "`train_split` must split rows by what `fit` hands it, X and y; got "
+            f"{getattr(train_split, 'cv', train_split)!r}, which asks for groups ({error}). Split "
+            "by groups before `fit`, and pass the validation rows as X_val and y_val."
+        ) from error
 
 
 class _Own:

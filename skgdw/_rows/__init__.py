@@ -17,6 +17,7 @@ from skgdw._rows._containers import (
     RowContainer,
     as_host_array,
     as_rows,
+    check_countable,
     check_has_length,
     check_no_loader,
     check_no_stream,
@@ -29,8 +30,9 @@ from skgdw._rows._containers import (
     take_rows,
 )
 from skgdw._rows._labels import as_labels, is_column, join_labels, label_kind
-from skgdw._rows._masks import check_mask, check_unmasked
+from skgdw._rows._masks import check_mask
 from skgdw._rows._random_state import GLOBAL_STATES, local_random_state
+from skgdw._rows._readable import check_readable
 
 __all__ = [
     "GLOBAL_STATES",
@@ -40,12 +42,13 @@ __all__ = [
     "as_host_array",
     "as_labels",
     "as_rows",
+    "check_countable",
     "check_has_length",
     "check_mask",
     "check_no_loader",
     "check_no_stream",
+    "check_readable",
     "check_same_length",
-    "check_unmasked",
     "encode",
     "encode_labels",
     "has_length",

@@ -113,9 +113,28 @@ def as_rows(data: Any) -> Any:
     return data if hasattr(data, "__len__") or not hasattr(data, "__array__") else np.asarray(data)
 
 
+def check_countable(data: Any, name: str) -> None:
+    """Refuse what has no rows by number: what is yet to be computed, and sparse tensors."""
+    if hasattr(data, "collect") and not hasattr(data, "__len__"):
+        raise TypeError(
+            f"`{name}` must be in memory; got a {type(data).__name__}, which is yet to be "
+            f"computed. Pass {name}.collect()."
+        )
+    if getattr(data, "is_nested", False) is True:
+        raise TypeError(
+            f"`{name}` must hold rows of one shape; got a nested tensor. Pass torch.nested."
+            f"to_padded_tensor({name}, 0), or a Dataset and a collate function that pads."
+        )
+    if hasattr(data, "detach") and str(data.layout) != "torch.strided":
+        kind = str(data.layout).removeprefix("torch.")
+        found = "sparse tensor" if kind.startswith("sparse") else f"tensor of layout {kind}"
+        raise TypeError(f"`{name}` must be dense; got a {found}. Pass {name}.to_dense().")
+
+
 def n_rows(data: object, name: str = "X") -> int:
     """Count the rows of `data`."""
     check_no_loader(data, name)
+    check_countable(data, name)
     if is_mapping(data):
         return min((n_rows(value, name) for value in data.values()), default=0)
     if is_dataset(data):
@@ -169,6 +188,8 @@ def take_rows(data: Any, indices: Any) -> Any:
         return {name: take_rows(value, indices) for name, value in data.items()}
     if hasattr(data, "iloc"):
         return data.iloc[indices]
+    if hasattr(data, "to_pandas") and hasattr(data, "take"):  # an arrow table, or a column of one
+        return data.take(indices)
     if hasattr(data, "tocsr"):  # most sparse formats have no row indexing
         return data.tocsr()[indices].asformat(data.format)
     if is_dataset(data):  # loaded, or there were no Dataset

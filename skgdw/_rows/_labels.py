@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skgdw._rows._containers import BoolArray, RowContainer, as_host_array, check_no_mapping
+from skgdw._rows._readable import check_readable
 
 # Whole numbers up to here are the same in double precision.
 _WHOLE_IN_DOUBLES = 2**53
@@ -109,6 +110,8 @@ def _is_large(labels: NDArray[Any]) -> bool:
 
 def _as_array(y: RowContainer, name: str) -> NDArray[Any]:
     check_no_mapping(y, name)
+    if not isinstance(y, np.ma.MaskedArray):
+        check_readable(y, name)
     values = as_host_array(y)
     values = values.toarray() if hasattr(values, "tocsr") else values
     if isinstance(values, np.ma.MaskedArray):  # numpy would forget the mask

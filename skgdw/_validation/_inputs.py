@@ -6,7 +6,6 @@ import datetime
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import DTypeLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
@@ -16,7 +15,7 @@ from skorch.helper import SliceDataset
 from skgdw._rows import (
     RowContainer,
     as_host_array,
-    check_unmasked,
+    check_readable,
     has_length,
     is_dataset,
     is_mapping,
@@ -31,8 +30,6 @@ DTypes = str | tuple[DTypeLike, DTypeLike]
 
 # Whole numbers up to here are the same in single precision.
 _WHOLE_IN_SINGLES = 2**24
-
-_SPARSE_LAYOUTS = (torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr)
 
 # Times that numpy, or polars, makes numbers of.
 _TIMES = (np.datetime64, np.timedelta64, datetime.time)
@@ -130,14 +127,12 @@ def as_dense(X: RowContainer, name: str) -> Any:
             f"`{name}` must be dense; got a sparse {type(X).__name__}. Pass {name}.toarray(), or "
             "have the step before return dense rows, as OneHotEncoder(sparse_output=False) does."
         )
-    if getattr(X, "layout", None) in _SPARSE_LAYOUTS:
-        raise TypeError(f"`{name}` must be dense; got a sparse tensor. Pass {name}.to_dense().")
     if sparse := [c for c, dtype in _dtypes_of(X) if str(dtype).startswith("Sparse[")]:
         raise TypeError(
             f"`{name}` must be dense; got the sparse columns {sparse}. Pass "
             f"{name}.sparse.to_dense()."
         )
-    check_unmasked(X, name)
+    check_readable(X, name)
     return stacked(X, name) if isinstance(X, list | tuple | SliceDataset) else as_host_array(X)
 
 

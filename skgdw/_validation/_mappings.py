@@ -12,7 +12,9 @@ from skorch.helper import SliceDataset
 from skgdw._rows import (
     RowContainer,
     as_host_array,
+    check_countable,
     check_no_loader,
+    check_readable,
     is_dataset,
     is_mapping,
     n_rows,
@@ -75,6 +77,7 @@ def open_mapping(X: RowContainer, name: str) -> Any:
 
 def _as_array(value: Any, name: str) -> Any:
     if hasattr(value, "detach"):
+        check_readable(value, name)
         # Steps would go back through its graph again and again.
         return value.detach() if value.requires_grad else value
     array = np.asarray(as_dense(value, name))
@@ -109,6 +112,7 @@ def _is_finite(value: RowContainer) -> bool:
 def check_container(X: Any, name: str) -> None:
     """Refuse what hands out rows as a Dataset does, but is none of torch's, or cannot hand any."""
     check_no_loader(X, name)
+    check_countable(X, name)
     if type(X) is SkorchDataset and is_mapping(X.X):
         _check_no_frames(X.X, name)
     if is_dataset(X) or isinstance(X, Mapping | Sequence | np.ndarray) or hasattr(X, "detach"):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skgdw._rows import IntArray, as_host_array, check_unmasked
+from skgdw._rows import IntArray, as_host_array, check_readable
 
 _NONE_COUNTS = "`sample_weight` must be positive for some row that is trained on; got zeros alone."
 
@@ -34,7 +34,7 @@ def check_sample_weight(given: Any, n: int) -> NDArray[np.float64] | None:
     """
     if given is None:
         return None
-    check_unmasked(given, "sample_weight")
+    check_readable(given, "sample_weight")
     try:
         weight = np.asarray(as_host_array(given), dtype=np.float64)
     except (TypeError, ValueError) as error:

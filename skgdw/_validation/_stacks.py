@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skgdw._rows import as_host_array
+from skgdw._rows import as_host_array, check_readable
 
 
 def stacked(rows: Sequence[Any], name: str) -> Any:
@@ -67,7 +67,8 @@ def _each_as_array(items: list[Any], name: str) -> list[Any]:
     for i, item in enumerate(items):
         try:
             found.append(np.asarray(as_host_array(item)))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RuntimeError) as error:
+            check_readable(item, f"{name}[{i}]")
             raise ValueError(
                 f"`{name}` must hold rows of one shape; got a ragged row {i}. Pad it, or pass a "
                 "Dataset and a collate function that does."

@@ -138,3 +138,46 @@ def test_no_class_of_two_rows(y):
 def test_unequal_lengths():
     with pytest.raises(ValueError, match="`X` and `y` must have the same number of rows; got 3 an"):
         split_meta([1, 2, 3], [0, 1], 2)
+
+
+class Table:
+    """Stands for one of arrow: its rows are taken by a method, and not by brackets."""
+
+    def __init__(self, rows):
+        self.rows, self.shape = rows, rows.shape
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, key):
+        raise TypeError("Index must either be string or integer")
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.rows, dtype=dtype)
+
+    def take(self, indices):
+        return Table(self.rows[indices])
+
+    def to_pandas(self):
+        raise NotImplementedError
+
+
+def test_rows_of_what_takes_them_by_a_method():
+    y = np.arange(12) % 2
+    parts = split_meta(Table(np.arange(24).reshape(12, 2)), Table(y), 4, random_state=0)
+    plain = split_meta(np.arange(24).reshape(12, 2), y, 4, random_state=0)
+    for part, expected in zip(parts, plain, strict=True):
+        assert type(part) is Table
+        assert part.rows.tolist() == expected.tolist()
+
+
+def test_tables_of_arrow_stay_tables():
+    arrow = pytest.importorskip("pyarrow")
+    y = np.arange(12) % 2
+    table = arrow.table({"a": np.arange(12), "b": np.arange(12) / 2})
+    for labels in (arrow.array(y), arrow.chunked_array([y]), arrow.table({"y": y})):
+        X, y_own, X_meta, y_meta = split_meta(table, labels, 4, random_state=0)
+        assert type(X) is type(X_meta) is arrow.Table
+        assert type(y_own) is type(y_meta) is type(labels)
+        assert sorted([*X["a"].to_pylist(), *X_meta["a"].to_pylist()]) == list(range(12))
+        assert np.asarray(y_meta).ravel().tolist() == [n % 2 for n in X_meta["a"].to_pylist()]

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.model_selection import GroupKFold, KFold, LeaveOneGroupOut
 from skorch.dataset import Dataset as SkorchDataset
+from skorch.dataset import ValidSplit
 from skorch.helper import predefined_split
 from torch.utils.data import IterableDataset, TensorDataset
 
@@ -35,6 +37,20 @@ def test_labels_of_another_kind():
     split = predefined_split(SkorchDataset(X_VAL, NUMBERS[Y_VAL]))
     with pytest.raises(ValueError, match=r"`train_split` must hold labels of the same kind as y's"):
         fitted(split, NAMES)
+
+
+@pytest.mark.parametrize("cv", [GroupKFold(2), LeaveOneGroupOut()])
+def test_a_split_by_groups_gets_none(cv):
+    words = (
+        rf"hands it, X and y; got {type(cv).__name__}\(.*\), which asks for groups .*X_val and y"
+    )
+    with pytest.raises(ValueError, match=words):
+        fitted(ValidSplit(cv))
+
+
+def test_other_errors_of_a_split_stay():
+    with pytest.raises(ValueError, match=r"^Cannot have number of splits"):
+        fitted(ValidSplit(KFold(99)))
 
 
 class Endless(IterableDataset):
