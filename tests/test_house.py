@@ -138,14 +138,15 @@ MAY_IMPORT = {
     "model_selection": {"_intake", "_rows", "_steps", "exceptions"},
     "_feed": {"_intake", "_rows"},
     "_intake": {"_rows", "_validation", "_warn", "exceptions"},
-    "_validation": {"_rows", "_warn", "exceptions", "weighting"},
+    "_validation": {"_rows", "_tensors", "_warn", "exceptions", "weighting"},
     "weighting": {"exceptions", "functional"},
     "corruption": {"_rows", "_steps", "exceptions"},
-    "modules": set(),
+    "modules": {"_tensors"},
     "functional": set(),
     "_rows": set(),
     "_steps": set(),
     "_warn": set(),
+    "_tensors": set(),
     "_version": set(),
     "exceptions": set(),
 }
@@ -163,7 +164,7 @@ LAYERS = (
     {"_validation"},
     {"weighting"},
     {"modules", "functional", "corruption"},
-    {"_rows", "_steps", "_warn", "_version"},
+    {"_rows", "_steps", "_tensors", "_warn", "_version"},
     {"exceptions"},
 )
 LAYERS_OF_TRAINING = (

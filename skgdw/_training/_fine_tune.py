@@ -25,7 +25,7 @@ from skgdw._intake._hold_out import Rows
 from skgdw._training._plan import FINE_TUNING_EPOCHS
 from skgdw._training._survey import Survey
 from skgdw._training.step._optimizing import copied_together, forget_gradients, make_ready
-from skgdw._training.step._stateless import Output, widened_output
+from skgdw._training.step._stateless import Output, widened
 
 # Shares of the base rates that are tried; 0 is no fine-tuning.
 SHARES = (0.0, 0.03, 0.1, 0.3)
@@ -128,7 +128,7 @@ def set_rates(optimizer: Optimizer, share: float) -> None:
 
 
 def _call(module: nn.Module, X: Inputs) -> Output:
-    output: Output = widened_output(module(**X) if isinstance(X, Mapping) else module(X))
+    output: Output = widened(module(**X) if isinstance(X, Mapping) else module(X))
     return output
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from skgdw._tensors import is_narrow
 from skgdw.exceptions import ModuleOutputError
 
 
@@ -38,14 +38,6 @@ def first_output(output: object) -> Tensor:
             "whose `forward` returns `self.model(X).logits`."
         )
     return cast("Tensor", first)
-
-
-_NARROW = (torch.bfloat16, torch.float16)
-
-
-def is_narrow(tensor: Tensor) -> bool:
-    """Tell whether the entries of a tensor are of 16 bits."""
-    return tensor.dtype in _NARROW
 
 
 def widened(output: Any) -> Any:

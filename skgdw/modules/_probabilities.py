@@ -8,10 +8,10 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from skgdw._tensors import is_narrow
+
 # A class that is not there at all is not ruled out: the network may be certain of it.
 LEAST_SHARE = 1e-6
-
-_NARROW = (torch.bfloat16, torch.float16)
 
 
 class Probabilities(nn.Module):
@@ -90,7 +90,7 @@ class Probabilities(nn.Module):
         output = self.module(**X) if isinstance(X, Mapping) else self.module(X)
         first: Tensor = output[0] if isinstance(output, (tuple, list)) else output
         # Logits of 16 bits are widened, as in `predict_proba`.
-        wide = first.float() if first.dtype in _NARROW else first
+        wide = first.float() if is_narrow(first) else first
         probability: Tensor = self._nonlinearity(wide)
         if self.shares is None:
             return probability

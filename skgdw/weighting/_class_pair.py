@@ -23,7 +23,7 @@ from skgdw.weighting._base import Pull, Survey, Weighting
 from skgdw.weighting._evidence import Evidence
 from skgdw.weighting._first_transition import first_transition, folds_that_tell
 from skgdw.weighting._mean_predictions import counted_rows, drawn_rows, weight_of
-from skgdw.weighting._step_defaults import StepDefaults, defaults_of_trainers, in_a_stream
+from skgdw.weighting._step_defaults import LEAST_WEIGHT, StepDefaults, defaults_of_trainers
 
 # Rate of the beliefs over `meta_lr`: Adam at 0.005 where that is 0.1.
 _BELIEF_RATE = 0.05
@@ -162,7 +162,9 @@ class ClassPairWeighting(Weighting):
 
     def in_a_stream(self, defaults: StepDefaults) -> StepDefaults:
         """Return a weight of meta rows of at most 0.4."""
-        return in_a_stream(defaults)
+        # They are few beside all rows to come, whatever a call brings, and learnt by heart as often
+        # as they come: with their full weight a network falls apart within ten calls.
+        return defaults._replace(meta_weight=min(defaults.meta_weight, LEAST_WEIGHT))
 
     def start(self, n_rows: int, n_classes: int) -> None:
         """Count anew; beliefs go on."""

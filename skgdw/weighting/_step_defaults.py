@@ -8,7 +8,7 @@ from typing import NamedTuple
 _RAREST = 5
 
 # Meta rows count about as much as this many training rows do; bounds of their weight.
-_ROWS_COUNT, _LEAST_WEIGHT, _LARGEST_WEIGHT = 8.0, 0.4, 2.0
+_ROWS_COUNT, LEAST_WEIGHT, _LARGEST_WEIGHT = 8.0, 0.4, 2.0
 
 
 class StepDefaults(NamedTuple):
@@ -27,20 +27,6 @@ class StepDefaults(NamedTuple):
     meta_every: int
     meta_weight: float
     min_gradient_share: float
-
-
-def in_a_stream(defaults: StepDefaults) -> StepDefaults:
-    """Return what steps are like where rows come and go, and the meta rows stay.
-
-    They are few beside all rows to come, whatever a call brings, and learnt by heart as often as
-    they come: with their full weight a network falls apart within ten calls.
-
-    Returns
-    -------
-    StepDefaults
-        With a weight of at most 0.4.
-    """
-    return defaults._replace(meta_weight=min(defaults.meta_weight, _LEAST_WEIGHT))
 
 
 def defaults_of_trainers(n_rows: int, n_meta: int) -> StepDefaults:
@@ -64,6 +50,6 @@ def defaults_of_trainers(n_rows: int, n_meta: int) -> StepDefaults:
     weight = _ROWS_COUNT * n_meta / max(n_rows, 1)
     return StepDefaults(
         meta_every=min(max(every, 1), _RAREST),
-        meta_weight=min(max(weight, _LEAST_WEIGHT), _LARGEST_WEIGHT),
+        meta_weight=min(max(weight, LEAST_WEIGHT), _LARGEST_WEIGHT),
         min_gradient_share=0.0,
     )

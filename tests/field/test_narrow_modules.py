@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from classifier_cases import Net, blobs, quick
-from skgdw._validation._outputs import is_narrow, widened
+from skgdw._tensors import is_narrow
+from skgdw._validation._outputs import widened
 
 DATA = blobs(n=96, n_meta=24)
 WEIGHTINGS = ("class_pair", "class", "instance", "network", "uniform")

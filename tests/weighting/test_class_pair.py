@@ -405,6 +405,9 @@ def step_of(net, method="fit"):
 
 def test_steps_are_what_was_measured_to_be_best():
     assert made().step_defaults(1000, 100) == (5, pytest.approx(0.8), 0.0)
+    few_rows = made().step_defaults(150, 200)
+    assert made().in_a_stream(few_rows) == (1, 0.4, 0.0)  # as beside many
+    assert made().in_a_stream(few_rows._replace(meta_weight=0.0)).meta_weight == 0.0
     for net in (quick(weighting="class_pair"), quick()):
         step = step_of(net)
         own = net.weighting_.step_defaults(len(blobs()[0]), len(blobs()[2]))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skgdw.weighting._step_defaults import StepDefaults, defaults_of_trainers, in_a_stream
+from skgdw.weighting._step_defaults import StepDefaults, defaults_of_trainers
 
 COUNTS = st.integers(0, 10**9)
 
@@ -27,9 +27,3 @@ def test_more_meta_rows_never_teach_less(n, m, more):
     assert 1 <= many.meta_every <= few.meta_every <= 5
     assert 0.4 <= few.meta_weight <= many.meta_weight <= 2
     assert few.min_gradient_share == 0
-
-
-def test_in_a_stream_meta_rows_weigh_as_beside_many():
-    assert in_a_stream(defaults_of_trainers(150, 200)) == StepDefaults(1, 0.4, 0.0)
-    paper = StepDefaults(1, 0.0, 0.1)
-    assert in_a_stream(paper) == paper

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from skgdw._feed._layout import Inputs
 from skgdw._training._precision import Precision
-from skgdw._validation._outputs import first_output
-from skgdw._validation._outputs import widened as widened_output
+from skgdw._validation._outputs import first_output, widened
 
 State = Mapping[str, Tensor]
 _FULL = Precision()
@@ -23,17 +22,17 @@ Output: TypeAlias = Tensor | tuple[Any, ...] | list[Any]
 Slot = tuple[dict[str, Tensor | None], str]
 
 
-def widened(X: Inputs) -> Inputs:
+def inputs_in_double(X: Inputs) -> Inputs:
     """Return tensors, alone or by name, with floating-point ones in double precision."""
-    return widened_state(X) if isinstance(X, Mapping) else _double(X)
+    return state_in_double(X) if isinstance(X, Mapping) else _in_double(X)
 
 
-def widened_state(values: State) -> dict[str, Tensor]:
+def state_in_double(values: State) -> dict[str, Tensor]:
     """Return tensors by name, those in floating point in double precision."""
-    return {name: _double(value) for name, value in values.items()}
+    return {name: _in_double(value) for name, value in values.items()}
 
 
-def _double(value: Tensor) -> Tensor:
+def _in_double(value: Tensor) -> Tensor:
     return value.double() if value.is_floating_point() else value
 
 
@@ -95,8 +94,8 @@ class Stateless:
 
     def wide(self, state: State, X: Inputs) -> Tensor:
         """Return the logits of passes in double precision, see `__call__`."""
-        whole = widened_state({**self.parameters, **self._buffers, **state})
-        return self(whole, widened(X), precision=_FULL)
+        whole = state_in_double({**self.parameters, **self._buffers, **state})
+        return self(whole, inputs_in_double(X), precision=_FULL)
 
     @contextmanager
     def _holding(self, state: State) -> Iterator[None]:
@@ -131,7 +130,7 @@ class Stateless:
         with self._holding(state):
             if precision.dtype is None:  # spared the contexts: on small modules they tell
                 output = self.module(**X) if isinstance(X, Mapping) else self.module(X)
-                return first_output(widened_output(output))
+                return first_output(widened(output))
             with precision.context():
                 output = self.module(**X) if isinstance(X, Mapping) else self.module(X)
         logits: Tensor = precision.widen(first_output(output))
