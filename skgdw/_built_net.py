@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
@@ -176,7 +175,8 @@ class BuiltNet(SklearnNet):
     def _initialize_weight_net(self) -> None:
         kwargs = self.get_params_for("weight_net")
         build = self.initialized_instance
-        weight_net = copy.deepcopy(make_module("weight_net", self.weight_net, kwargs, build))
+        weight_net = make_module("weight_net", self.weight_net, kwargs, build)
+        weight_net = copied(weight_net, "weight_net")
         self.weight_net_ = weight_net.to(self._weighting_dtype())
 
     def _weighting_dtype(self) -> torch.dtype:
@@ -262,7 +262,7 @@ class BuiltNet(SklearnNet):
         criterion = make_module("criterion", self.criterion, params, build)
         check_reduction(criterion)
         # A copy of what others may hold: an instance, or what a function returns again and again.
-        criterion = criterion if is_class else copy.deepcopy(criterion)
+        criterion = criterion if is_class else copied(criterion, "criterion")
         if isinstance(criterion, CrossEntropyLoss):
             criterion.weight = self._as_weight(criterion.weight)
         self.criterion_ = criterion

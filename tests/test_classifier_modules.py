@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from skorch.callbacks import Callback
 from torch import nn
 from torch.nn import functional as F
@@ -158,3 +159,28 @@ def test_cropping_modules_are_fitted_forward(recwarn):
     net = quick(Cropping).fit(rows, Y, rows[:12] + 1, Y[:12])
     assert net.meta_gradient_ == "forward"
     assert not [w for w in recwarn if issubclass(w.category, MetaGradientFallbackWarning)]
+
+
+def plain():
+    return nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+
+
+@pytest.mark.parametrize("is_instance", [True, False])
+@pytest.mark.parametrize(
+    "params",
+    [{"weighting": "class_pair"}, {"weighting": "class"}, {"fine_tune": True, "max_epochs": 2}],
+)
+def test_modules_that_jit_compiled_train_as_they_do_without(params, is_instance):
+    def compiled():
+        return torch.jit.script(plain())
+
+    params = {"weighting": "uniform", "max_epochs": 4, "batch_size": 16, **params}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        modules = (plain(), compiled()) if is_instance else (plain, compiled)
+    if is_instance:
+        modules[1].load_state_dict(modules[0].state_dict())
+    without, net = (clone(quick(module, **params)).fit(*DATA) for module in modules)
+    assert np.array_equal(net.predict_proba(X), without.predict_proba(X))
+    if is_instance:
+        assert all(one.grad is None for one in modules[1].parameters())

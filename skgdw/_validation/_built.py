@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
-from collections.abc import Callable, Iterable, Sized
+from collections.abc import Iterable, Sized
 from typing import Any, TypeVar
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedBuffer, is_lazy
 from torch.optim import Optimizer
 
+from skgdw._tensors import deep_copy
 from skgdw._warn import warn
 from skgdw.exceptions import CriterionError, ModuleOutputError, ProbabilityOutputWarning
 
 _Module = TypeVar("_Module", bound=nn.Module)
 
 
-def copied(module: _Module) -> _Module:
-    """Return a deep copy of an instance, also of one whose lazy layers have no shapes yet."""
-    # torch copies parameters without a shape, but no such buffers.
-    make: Callable[..., Tensor] = UninitializedBuffer
-    lazy = [buffer for buffer in module.buffers() if is_lazy(buffer)]
-    copies = {id(b): make(device=b.device, dtype=b.dtype) for b in lazy}
+def copied(module: _Module, name: str = "module") -> _Module:
+    """Return a deep copy of an instance, that of the parameter `name`."""
     try:
-        return copy.deepcopy(module, copies)
+        return deep_copy(module)
     except Exception as error:  # of many kinds, by what it holds
         if isinstance(error, MemoryError):
             raise
         raise ValueError(
-            "`module` as an instance must be one that can be copied, so that it is not trained "
+            f"`{name}` as an instance must be one that can be copied, so that it is not trained "
             f"itself; {type(module).__name__} cannot be: {error} Pass its class, or a function "
             "that builds it; for weight_norm and pruning there are "
             "torch.nn.utils.parametrizations."

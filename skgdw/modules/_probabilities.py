@@ -1,6 +1,5 @@
 """A fitted classifier's prediction as one torch module, to be exported."""
 
-import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,7 +7,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from skgdw._tensors import is_narrow
+from skgdw._tensors import deep_copy, is_narrow
 
 # A class that is not there at all is not ruled out: the network may be certain of it.
 LEAST_SHARE = 1e-6
@@ -66,7 +65,7 @@ class Probabilities(nn.Module):
         check_is_fitted(net)
         # What torch.compile wraps: compiled code is not exported.
         module = getattr(net.module_, "_orig_mod", net.module_)
-        self.module = copy.deepcopy(module).requires_grad_(False)
+        self.module = deep_copy(module).requires_grad_(False)
         self._nonlinearity = net._get_predict_nonlinearity()
         shares = net._class_shares()
         on = next((p.device for p in module.parameters()), None)

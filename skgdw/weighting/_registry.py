@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 from collections.abc import Mapping
 from typing import TypeAlias
 
+from skgdw._tensors import deep_copy
 from skgdw.weighting._base import Weighting
 from skgdw.weighting._class_pair import ClassPairWeighting
 from skgdw.weighting._weight_net import (
@@ -67,7 +67,7 @@ def make_weighting(
         If its constructor lacks arguments, or does not call that of the base class.
     """
     if isinstance(weighting, Weighting) and not given:
-        made = copy.deepcopy(weighting)
+        made = deep_copy(weighting)
     else:
         wanted, cls = arguments_of(weighting), weighting_class(weighting)
         kwargs = {**{name: value for name, value in offered.items() if name in wanted}, **given}

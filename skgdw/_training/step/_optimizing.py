@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
+from skgdw._tensors import deep_copy
+
 
 def copied_together(
     module: nn.Module, optimizer: Optimizer, shared: Iterable[Tensor] = ()
@@ -28,7 +30,7 @@ def copied_together(
     tuple of nn.Module and Optimizer
     """
     memory: dict[int, Any] = {id(tensor): tensor for tensor in shared}
-    found = copy.deepcopy((module, optimizer), memory)
+    found = deep_copy(module, memory), copy.deepcopy(optimizer, memory)
     # torch copies groups and state alone; of what a schedule puts there nothing is needed.
     for name in vars(optimizer).keys() - vars(found[1]).keys() - {"step", "_opt_called"}:
         setattr(found[1], name, copy.deepcopy(vars(optimizer)[name], memory))

@@ -6,6 +6,7 @@ from torch import nn
 
 from skgdw._training.step._optimizing import (
     add_gradient,
+    copied_together,
     forget_gradients,
     make_ready,
     unfuse_where_incomplete,
@@ -115,3 +116,14 @@ def test_a_gradient_is_added_as_if_it_had_come_by_backward():
     fresh = nn.Parameter(torch.ones(2))
     add_gradient(fresh, torch.ones(2), 3.0)
     assert fresh.grad.tolist() == [3.0, 3.0]
+
+
+def test_copies_of_what_jit_compiled_are_stepped_together():
+    module = torch.jit.script(nn.Linear(2, 2))
+    optimizer = torch.optim.SGD(module.parameters(), lr=1.0)
+    before = [one.detach().clone() for one in module.parameters()]
+    copied, other = copied_together(module, optimizer)
+    copied(torch.ones(3, 2)).sum().backward()
+    other.step()
+    assert all(map(torch.equal, module.parameters(), before))
+    assert not any(map(torch.equal, copied.parameters(), before))
