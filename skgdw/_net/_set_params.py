@@ -11,7 +11,13 @@ from torch import nn
 
 from skgdw._net._placement import DeviceParameter, move, resolve
 from skgdw._net._protocol import Device
-from skgdw._validation import check_callbacks, check_device, check_names, check_settable
+from skgdw._validation import (
+    check_callbacks,
+    check_device,
+    check_names,
+    check_settable,
+    copied,
+)
 
 
 class SettableNet(NeuralNet):
@@ -47,6 +53,28 @@ class SettableNet(NeuralNet):
         if "device" in vars(self):  # not in a half-made object, which may be displayed as well
             params["device"] = vars(self)["device"]
         return params
+
+    def __sklearn_clone__(self) -> Self:
+        """Return a net of the same parameters, with copies of its modules.
+
+        Returns
+        -------
+        object
+            Of the same class, not fitted.
+
+        Raises
+        ------
+        ValueError
+            If a module cannot be copied.
+        """
+        modules = {k: v for k, v in self.get_params(deep=False).items() if isinstance(v, nn.Module)}
+        without = type(self).__new__(type(self))
+        without.__dict__.update(vars(self), **dict.fromkeys(modules))
+        # scikit-learn copies as torch does by itself, which leaves something to be done.
+        made = cast("Self", super(SettableNet, without).__sklearn_clone__())
+        for name, module in modules.items():
+            setattr(made, name, copied(module, name))
+        return made
 
     # Setting.
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, cross_val_score
 from torch import nn
 from torch.nn.parameter import is_lazy
 
@@ -95,3 +95,14 @@ def test_an_instance_is_copied_before_it_has_shapes(module):
     assert net.score(data.X, data.y) > 0.6
     assert all(is_lazy(parameter) for parameter in given.parameters())
     assert np.array_equal(net.fit(*data).predict_proba(data.X), expected)
+    # As every tool of scikit-learn's does, whose own copy torch refuses.
+    assert np.array_equal(clone(net).fit(*data).predict_proba(data.X), expected)
+
+
+def test_searches_and_cross_validation_take_instances():
+    routed = {"X_meta": (TABLE.X_meta,), "y_meta": (TABLE.y_meta,)}
+    net = quick(LazyTable())
+    assert np.isfinite(cross_val_score(net, TABLE.X, TABLE.y, cv=2, params=routed)).all()
+    search = GridSearchCV(net, {"meta_lr": [0.01, 0.1]}, cv=2)
+    search.fit(TABLE.X, TABLE.y, **routed)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from sklearn import config_context
 from sklearn.base import clone
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from skorch.dataset import ValidSplit
@@ -26,6 +27,33 @@ def test_parameters_make_a_round_trip():
     assert again.get_params(deep=False) == params
     assert clone(net).get_params(deep=False).keys() == params.keys()
     assert again.module__hidden == 3
+
+
+@pytest.mark.parametrize("name", ["module", "weight_net", "module__inner"])
+def test_clones_have_modules_of_their_own(name):
+    given = nn.Linear(4, 3)
+    net = quick(**{name: given}).set_params(lr=0.3)
+    again = clone(net)
+    copied = again.get_params(deep=False)[name]
+    assert copied is not given
+    assert torch.equal(copied.weight, given.weight)
+    assert again.lr == 0.3
+    assert again.get_params(deep=False).keys() == net.get_params(deep=False).keys()
+    assert net.get_params(deep=False)[name] is given
+
+
+def test_clones_keep_what_scikit_learn_was_told():
+    with config_context(enable_metadata_routing=True):
+        net = quick(nn.Linear(4, 3)).set_fit_request(sample_weight=True)
+        assert clone(net)._metadata_request.fit.requests["sample_weight"] is True
+
+
+def test_a_module_that_cannot_be_copied_is_named():
+    tied = nn.Linear(4, 3)
+    tied.scale = tied.weight * 2  # a function of another
+    words = r"`module__inner` as an instance must be one .*Linear cannot be.* Pass its class"
+    with pytest.raises(ValueError, match=words):
+        clone(quick(module__inner=tied))
 
 
 @pytest.mark.parametrize(
