@@ -32,6 +32,7 @@ from skgdw._validation import (
     check_auto_module,
     check_classes,
     check_free,
+    check_optimizer,
     check_reduction,
     copied,
 )
@@ -147,6 +148,7 @@ class BuiltNet(SklearnNet):
         if self._built_of is not None:
             check_kept(self._built_of, kept_params(vars(self)))
         self._renew_weighting()
+        self._check_optimizers()  # those there are, under a weighting that may be another
         self._class_shares()
 
     def initialize_module(self) -> BuiltNet:
@@ -307,7 +309,13 @@ class BuiltNet(SklearnNet):
             kwargs = {**own, **self._in_one_kernel(kwargs, trained), **kwargs}
         self.optimizer_ = make_optimizer("optimizer", self.optimizer, args, kwargs)
         self._initialize_weighting_optimizer()
+        self._check_optimizers()
         return self
+
+    def _check_optimizers(self) -> None:
+        is_weighted = weighting_class(self.weighting).uses_meta
+        for name in ("optimizer", "weight_net_optimizer"):
+            check_optimizer(name, vars(self)[f"{name}_"], is_weighted=is_weighted)
 
     def _initialize_weighting_optimizer(self) -> None:
         args, kwargs = self.get_params_for_optimizer(

@@ -1,8 +1,11 @@
-"""Plain training takes any criterion, any labels and all of a module's outputs."""
+"""Plain training takes any criterion, optimizer and labels, and all of a module's outputs."""
+
+import copy
 
 import numpy as np
 import pytest
 import torch
+from skorch import NeuralNetClassifier
 from skorch.dataset import Dataset, ValidSplit
 from torch import nn
 
@@ -95,3 +98,24 @@ def test_labels_that_torch_ignores_have_no_probability():
     net = plain(dataset=Ignored).fit(X32, Y)
     unknown = np.isnan(net.row_ledger_["mean_given_probability"])
     assert (unknown == (np.arange(len(Y)) % 5 == 0)).all()
+
+
+@pytest.mark.parametrize("options", [{}, {"line_search_fn": "strong_wolfe"}])
+def test_optimizers_that_ask_for_losses_step_as_under_skorch(options):
+    torch.manual_seed(0)
+    module, told = Net(), {f"optimizer__{name}": value for name, value in options.items()}
+    told |= {"optimizer": torch.optim.LBFGS, "batch_size": 16, "max_epochs": 2, "lr": 0.1}
+    theirs = NeuralNetClassifier(
+        copy.deepcopy(module), criterion=nn.CrossEntropyLoss, train_split=None, verbose=0, **told
+    )
+    theirs.fit(X32, Y)
+    told |= {"iterator_train__shuffle": False, "callbacks__lr_schedule": None}
+    net = plain(module, **told).fit(X32, Y)
+    assert net.history[:, "train_loss"] == pytest.approx(theirs.history[:, "train_loss"], abs=0)
+    assert np.array_equal(net.forward(X32), theirs.forward(X32))
+
+
+def test_optimizers_that_ask_for_losses_fine_tune_too():
+    told = {"optimizer": torch.optim.LBFGS, "optimizer__max_iter": 4, "lr": 0.5}
+    net = plain(fine_tune=True, max_epochs=1, **told).fit(*DATA)
+    assert net.score(X, Y) > 0.9

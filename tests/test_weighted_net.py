@@ -392,11 +392,6 @@ def test_optimizers(optimizer):
     assert "momentum" not in net.optimizer_.param_groups[0] or optimizer is torch.optim.RMSprop
 
 
-def test_optimizer_that_wants_a_closure_is_refused_in_words():
-    with pytest.raises((TypeError, ValueError), match="closure"):
-        quick(optimizer=torch.optim.LBFGS).fit(*DATA)
-
-
 def test_defaults_of_the_optimizers():
     net = quick().fit(*DATA)
     group, teacher = net.optimizer_.param_groups[0], net.weight_net_optimizer_.param_groups[0]

@@ -6,8 +6,6 @@ from collections.abc import Callable
 
 from torch.optim import Optimizer
 
-from skgdw._validation import check_optimizer
-
 _OF_GROUPS = "param_groups__"
 
 
@@ -37,7 +35,7 @@ def make_optimizer(
     TypeError, ValueError
         If the optimizer does not take them.
     ValueError
-        If it runs its steps itself, or has no such group.
+        If it has no such group.
     """
     of_groups = {k: v for k, v in kwargs.items() if k.startswith(_OF_GROUPS)}
     kwargs = {k: v for k, v in kwargs.items() if k not in of_groups}
@@ -50,7 +48,6 @@ def make_optimizer(
             f"`{name}__...` must be {rule} that {what} takes; got {kwargs}: {error}. Correct "
             "the one that is not."
         ) from error
-    check_optimizer(optimizer)
     groups = {str(index): group for index, group in enumerate(optimizer.param_groups)}
     for key, value in of_groups.items():
         index, _, option = key.removeprefix(_OF_GROUPS).partition("__")

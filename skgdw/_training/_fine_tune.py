@@ -24,7 +24,7 @@ from skgdw._feed._layout import Inputs
 from skgdw._intake._hold_out import Rows
 from skgdw._training._plan import FINE_TUNING_EPOCHS
 from skgdw._training._survey import Survey
-from skgdw._training.step._optimizing import copied_together, forget_gradients, make_ready
+from skgdw._training.step._optimizing import copied_together, take_step
 from skgdw._training.step._stateless import Output, widened
 
 # Shares of the base rates that are tried; 0 is no fine-tuning.
@@ -92,12 +92,14 @@ class FineTuner:
         with torch.enable_grad():
             for _ in range(FINE_TUNING_EPOCHS if share else 0):
                 for batch in loader:
-                    X, y = self.feed.layout(batch)
-                    forget_gradients(optimizer)
-                    self.loss(infer(X), y, X).backward()
-                    make_ready(optimizer)
-                    optimizer.step()
+                    take_step(optimizer, partial(self._backward, infer, batch))
         return module
+
+    def _backward(self, infer: Callable[[Inputs], Output], batch: Sequence[object]) -> Tensor:
+        X, y = self.feed.layout(batch)
+        loss = self.loss(infer(X), y, X)
+        loss.backward()
+        return loss
 
     def _accuracy(self, module: nn.Module, rows: Rows) -> float:
         found = list(self.survey.with_module(module).of(rows))

@@ -31,8 +31,8 @@ from skgdw._training._state import SessionState, load_state, state_of
 from skgdw._training._survey import Survey
 from skgdw._training._warm_up import WarmUp, begin_warm_up
 from skgdw._training.step._meta_step import MetaStep
-from skgdw._training.step._optimizing import forget_gradients, make_ready
-from skgdw._training.step._plain_step import PlainStep, StepResult, Update
+from skgdw._training.step._optimizing import take_step
+from skgdw._training.step._plain_step import PlainStep, Step, StepResult, Update
 from skgdw._training.step._sample_weights import SampleWeights
 from skgdw._training.step._stateless import Stateless
 from skgdw._training.trial._probe import Probe, eager
@@ -94,7 +94,7 @@ class Session:
         self.meta_rounds: Rounds | None = None
         self.epochs: Epochs | None = None
         self.was_stopped, self.n_epochs = False, 0
-        self._update: Update = self._plain_update
+        self._plain_update = self._update = self._by(lambda: self.plain_step)
         self._warm_up: WarmUp | None = None
         self._saved: SessionState | None = None
         self._rates: list[dict[str, float]] = []
@@ -177,7 +177,7 @@ class Session:
         self.weighted_step = assembly.weighted_step(
             self.rows.train, meta, self.meta_rounds, self.weights
         )
-        self._update = self._weighted_update
+        self._update = self._by(lambda: self.weighted_step)
         self.meta_gradient = self.weighted_step.look_ahead.jvp.method
         if speed.cuda_graph:
             self._update, self.weighted_step = assembly.captured(self._update, self.weighted_step)
@@ -298,38 +298,38 @@ class Session:
             self.ledger.note(result.evidence, given_weight, result.posterior)
         return result
 
-    def _plain_update(
-        self, X: Inputs, y: Tensor, rows: Tensor | None, batch: Sequence[object]
-    ) -> StepResult:
-        forget_gradients(self.parts.optimizer)
-        return self._finish(self.plain_step(X, y, rows), batch)
+    def _by(self, step: Callable[[], Step | None]) -> Update:
+        """Return the update by a step, which is looked up each time: capturing puts another in."""
 
-    def _weighted_update(
-        self, X: Inputs, y: Tensor, rows: Tensor | None, batch: Sequence[object]
-    ) -> StepResult:
-        assert self.weighted_step is not None  # made where this update is chosen
-        forget_gradients(self.parts.optimizer)
-        return self._finish(self.weighted_step(X, y, rows), batch)
+        def update(
+            X: Inputs, y: Tensor, rows: Tensor | None, batch: Sequence[object]
+        ) -> StepResult:
+            results: list[StepResult] = []
+
+            def backward() -> Tensor:
+                now = step()
+                assert now is not None  # made where this update is chosen
+                results.append(now(X, y, rows))
+                self.parts.on_gradients(batch)
+                return results[-1].loss
+
+            take_step(self.parts.optimizer, backward)
+            return results[0]
+
+        return update
 
     def _warming_update(
         self, X: Inputs, y: Tensor, rows: Tensor | None, batch: Sequence[object]
     ) -> StepResult:
         warm_up = self._warm_up
         assert warm_up is not None  # made where this update is chosen
-        forget_gradients(self.parts.optimizer)
-        result = self._finish(warm_up(X, y, rows), batch)
+        result = self._by(lambda: warm_up)(X, y, rows, batch)
         warm_up.n_left -= 1
         if not warm_up.n_left:
             self.parts.weighting.is_warm = True
             with self.stream.active():
                 self.parts.weighting.on_warm_up_end(warm_up.survey(self.survey))
             self._update, self._warm_up = self._weighted, None
-        return result
-
-    def _finish(self, result: StepResult, batch: Sequence[object]) -> StepResult:
-        self.parts.on_gradients(batch)
-        make_ready(self.parts.optimizer)
-        self.parts.optimizer.step()
         return result
 
     def end_epoch(self, history: History) -> None:

@@ -23,7 +23,7 @@ from skgdw._training._random import NullStream
 from skgdw._training._state import load_state, state_of
 from skgdw._training._survey import Survey
 from skgdw._training.step._meta_step import MetaStep
-from skgdw._training.step._optimizing import copied_together, forget_gradients, make_ready
+from skgdw._training.step._optimizing import copied_together, take_step
 from skgdw._training.step._plain_step import StepResult
 from skgdw._training.step._stateless import Stateless
 from skgdw._training.step._warm_up_step import WarmUpStep
@@ -54,10 +54,7 @@ class FoldCopy:
 
     def __call__(self, X: Inputs, y: Tensor, rows: Tensor | None) -> None:
         """Take a training batch."""
-        forget_gradients(self.optimizer)
-        self.step(X, y, rows)
-        make_ready(self.optimizer)
-        self.optimizer.step()
+        take_step(self.optimizer, lambda: self.step(X, y, rows).loss)
 
 
 class WarmUp:

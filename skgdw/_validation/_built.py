@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Sized
+from functools import cache
 from typing import Any, TypeVar
 
 import torch
@@ -33,25 +34,44 @@ def copied(module: _Module, name: str = "module") -> _Module:
         ) from error
 
 
-def check_optimizer(optimizer: Optimizer) -> None:
-    """Refuse optimizers that run the step themselves, or take sparse gradients only."""
-    if isinstance(optimizer, torch.optim.LBFGS):
+def check_optimizer(name: str, optimizer: Optimizer, *, is_weighted: bool) -> None:
+    """Refuse optimizers that take sparse gradients only, or ask for losses of weighted steps.
+
+    Parameters
+    ----------
+    name : str
+        Of the parameter that it comes from.
+    optimizer : Optimizer
+    is_weighted : bool
+        Whether rows are weighted: plain training has a loss that can be asked for again.
+
+    Raises
+    ------
+    ValueError
+    """
+    if is_weighted and asks_for_closure(optimizer):
         raise ValueError(
-            "`optimizer` must step without a closure, because a weighted step is no function of "
-            "the parameters alone; got LBFGS. Use SGD, Adam or another first-order optimizer."
-        )
-    closure = inspect.signature(type(optimizer).step).parameters.get("closure")
-    if closure is not None and closure.default is closure.empty:
-        raise ValueError(
-            "`optimizer` must step without a closure, because a weighted step is no function of "
-            f"the parameters alone; {type(optimizer).__name__}.step asks for one. Use SGD, Adam or "
-            "another first-order optimizer."
+            f"`{name}` must step without a closure where rows are weighted, because a weighted "
+            f"step is no function of the parameters alone; got {type(optimizer).__name__}, whose "
+            "`step` asks for one. Use SGD, Adam or another first-order optimizer, or train "
+            'plainly, weighting="uniform".'
         )
     if isinstance(optimizer, torch.optim.SparseAdam):
         raise ValueError(
-            "`optimizer` must take ordinary gradients, which those of sparse embeddings are made "
+            f"`{name}` must take ordinary gradients, which those of sparse embeddings are made "
             "into; got SparseAdam. Use Adam."
         )
+
+
+def asks_for_closure(optimizer: Optimizer) -> bool:
+    """Tell whether an optimizer's step calls for losses and gradients itself."""
+    return _asks(type(optimizer))  # type: ignore[arg-type]
+
+
+@cache
+def _asks(kind: type[Optimizer]) -> bool:
+    closure = inspect.signature(kind.step).parameters.get("closure")
+    return closure is not None and closure.default is closure.empty
 
 
 def check_weights(weights: object, n: int, weight_net: nn.Module) -> None:

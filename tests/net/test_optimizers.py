@@ -3,7 +3,7 @@
 import pytest
 import torch
 from torch import nn
-from torch.optim import LBFGS, SGD, Adam, SparseAdam
+from torch.optim import SGD, Adam
 
 from classifier_cases import blobs, quick
 from skgdw._net._optimizers import make_optimizer
@@ -67,13 +67,6 @@ def test_the_caller_of_a_function_is_named_where_it_has_no_name():
     assert type(made(Factory(), lr=0.1)) is SGD
     with pytest.raises(TypeError, match=r"`second__...` must be of the types that second takes"):
         make_optimizer("second", Factory(), (parameters(),), {"rate": 0.1})
-
-
-def test_optimizers_that_run_their_steps_themselves_are_refused():
-    with pytest.raises(ValueError, match="closure"):
-        made(LBFGS, lr=0.1)
-    with pytest.raises(ValueError, match=r"ordinary gradients.* got SparseAdam"):
-        made(SparseAdam, lr=0.1)
 
 
 def test_what_is_given_stays_as_it_was():

@@ -191,10 +191,21 @@ class Twice(torch.optim.SGD):
         return super().step(closure)
 
 
-@pytest.mark.parametrize("weighting", ["class", "uniform"])
-def test_an_optimizer_that_asks_for_a_closure(weighting):
-    with pytest.raises(ValueError, match=r"without a closure.*; Twice.step asks for one. Use SGD"):
-        quick(optimizer=Twice, weighting=weighting).fit(*DATA)
+@pytest.mark.parametrize("optimizer", [Twice, torch.optim.LBFGS])
+def test_an_optimizer_that_asks_for_a_closure_where_rows_are_weighted(optimizer):
+    words = rf"`optimizer` must step without a closure where .* got {optimizer.__name__}, whose"
+    with pytest.raises(ValueError, match=words + r".*or train plainly, weighting=\"uniform\""):
+        quick(optimizer=optimizer).fit(*DATA)
+    net = quick(optimizer=optimizer, weighting="uniform").fit(*DATA)
+    with pytest.raises(ValueError, match=words):  # training goes on, under other weights
+        net.set_params(weighting="class", warm_start=True).fit(*DATA)
+
+
+@pytest.mark.parametrize("name", ["optimizer", "weight_net_optimizer"])
+def test_an_optimizer_of_sparse_gradients_alone(name):
+    words = rf"`{name}` must take ordinary gradients.* got SparseAdam. Use Adam"
+    with pytest.raises(ValueError, match=words):
+        quick(**{name: torch.optim.SparseAdam}).fit(*DATA)
 
 
 def mixed(samples):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
 from skgdw._tensors import deep_copy
+from skgdw._validation._built import asks_for_closure
 
 
 def copied_together(
@@ -35,6 +36,29 @@ def copied_together(
     for name in vars(optimizer).keys() - vars(found[1]).keys() - {"step", "_opt_called"}:
         setattr(found[1], name, copy.deepcopy(vars(optimizer)[name], memory))
     return found
+
+
+def take_step(optimizer: Optimizer, backward: Callable[[], Tensor]) -> None:
+    """Step by the gradients of a batch; an optimizer that asks for them may do so several times.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    backward : callable
+        Fills the gradients, and returns the loss.
+    """
+
+    def gradients() -> Tensor:
+        forget_gradients(optimizer)
+        loss = backward()
+        make_ready(optimizer)
+        return loss
+
+    if asks_for_closure(optimizer):
+        optimizer.step(gradients)  # type: ignore[arg-type]
+    else:
+        gradients()
+        optimizer.step()
 
 
 def forget_gradients(optimizer: Optimizer) -> None:

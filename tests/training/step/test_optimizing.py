@@ -9,6 +9,7 @@ from skgdw._training.step._optimizing import (
     copied_together,
     forget_gradients,
     make_ready,
+    take_step,
     unfuse_where_incomplete,
 )
 
@@ -127,3 +128,22 @@ def test_copies_of_what_jit_compiled_are_stepped_together():
     other.step()
     assert all(map(torch.equal, module.parameters(), before))
     assert not any(map(torch.equal, copied.parameters(), before))
+
+
+@pytest.mark.parametrize(("kind", "asked"), [(torch.optim.SGD, 1), (torch.optim.LBFGS, 3)])
+def test_gradients_are_asked_for_as_often_as_an_optimizer_does(kind, asked):
+    (parameter,) = learning(1)
+    optimizer = kind([parameter], lr=0.1, **({"max_iter": 3} if asked > 1 else {}))
+    losses = []
+
+    def backward():
+        loss = parameter.square().sum()
+        loss.backward()
+        losses.append(loss.item())
+        return loss.detach()
+
+    take_step(optimizer, backward)
+    assert len(losses) == asked
+    assert losses[0] == 3
+    assert losses == sorted(losses, reverse=True)
+    assert not torch.equal(parameter, torch.ones(3))
