@@ -6,8 +6,10 @@ import json
 import os
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import IO, Any, TypedDict
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import torch
@@ -75,7 +77,7 @@ def write(path: Path, saved: Saved) -> None:
         )
     beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        with beside.open("wb") as file:
+        with beside.open("wb") as file, _checksums():
             torch.save(dict(saved), file)
             file.flush()
             os.fsync(file.fileno())
@@ -105,18 +107,20 @@ def read(path: Path) -> Saved:
     Raises
     ------
     ValueError
-        If it is none, or of a layout that is not known here.
+        If it is damaged, none, or of a layout that is not known here.
     """
     with path.open("rb") as file:
         try:
+            _check_whole(file)
             saved: Saved = torch.load(file, map_location="cpu", weights_only=True)
             layout = saved["layout"]
         except Exception as error:  # of many kinds, by what the file holds
             if isinstance(error, MemoryError):  # nothing is wrong with it
                 raise
             raise ValueError(
-                f"`dirname` must hold a state that `Resume` has written; got {path}, which cannot "
-                f"be read ({type(error).__name__}). Delete the file to start afresh."
+                f"`dirname` must hold a state that `Resume` has written; got {path}, which is "
+                f"damaged or of another kind ({type(error).__name__}). Delete the file to start "
+                "afresh, or put an older copy in its place."
             ) from error
     if layout != LAYOUT:
         raise ValueError(
@@ -129,6 +133,25 @@ def read(path: Path) -> Saved:
             f"{missing}. Delete the file to start afresh."
         )
     return saved
+
+
+def _check_whole(file: IO[bytes]) -> None:
+    """Compare the records of a file with their checksums, which ``torch.load`` does not look at."""
+    with ZipFile(file) as records:
+        if damaged := records.testzip():
+            raise BadZipFile(damaged)
+    file.seek(0)
+
+
+@contextmanager
+def _checksums() -> Iterator[None]:
+    """Have ``torch.save`` write them inside the block, also where the user leaves them out."""
+    before = torch.serialization.get_crc32_options()
+    torch.serialization.set_crc32_options(True)
+    try:
+        yield
+    finally:
+        torch.serialization.set_crc32_options(before)
 
 
 def check_belongs(saved: Saved, fingerprint: Mapping[str, str], path: Path) -> None:

@@ -131,6 +131,31 @@ def test_a_file_that_cannot_be_opened_is_no_file_of_another_kind(tmp_path):
         read(tmp_path / "resume.pt")
 
 
+def flipped(path, at):
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("has_checksums", [True, False])
+@pytest.mark.parametrize("content", [b"fingerprint", torch.arange(7.0, 9.0).numpy().tobytes()])
+def test_a_flipped_bit_is_told(has_checksums, content, tmp_path):
+    path = tmp_path / "resume.pt"
+    torch.serialization.set_crc32_options(has_checksums)
+    try:
+        write(path, saved(state={"tensors": [torch.arange(300.0)]}))
+        assert torch.serialization.get_crc32_options() is has_checksums
+    finally:
+        torch.serialization.set_crc32_options(True)
+    at = path.read_bytes().index(content)
+    flipped(path, at)
+    words = r"must hold a state .*resume.pt, which is damaged or of another kind \(BadZipFile\).*"
+    with pytest.raises(ValueError, match=words + "put an older copy in its place"):
+        read(path)
+    flipped(path, at)
+    assert torch.equal(read(path)["session"]["tensors"][0], torch.arange(300.0))
+
+
 def test_what_does_not_belong_is_named(tmp_path):
     path = tmp_path / "resume.pt"
     state = saved()
