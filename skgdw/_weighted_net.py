@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ from skgdw._training._session import Session
 from skgdw._training.trial._derivatives import META_GRADIENTS
 from skgdw._validation import check_logits, check_parameters, check_steps
 from skgdw.callbacks import Resume
+from skgdw.callbacks._freeze_batch_norm import put_into_training
 from skgdw.weighting._registry import weighting_class
 
 # What parameters of these names may be.
@@ -185,6 +187,7 @@ class WeightedNet(BuiltNet):
             infer=self.infer,
             loss=self.training_loss,
             set_training=self._set_training,
+            set_modes=partial(put_into_training, self.callbacks_),
             on_gradients=self._on_gradients,
             on_new_rate=self._begin_schedule,
             listeners=[name for name, part in self.callbacks_ if listens(part, "on_grad_computed")],
@@ -268,14 +271,8 @@ class WeightedNet(BuiltNet):
         return next((part for _, part in self.callbacks_ if isinstance(part, Resume)), None)
 
     def _resumed(self) -> Saved | None:
-        if (resume := self._resumes()) is None:
-            return None
-        if self._is_partial_fit:
-            raise ValueError(
-                "`Resume` must stand among the callbacks of `fit`; got `partial_fit`, which has no "
-                "end to go on to. Take the callback out: callbacks__resume=None."
-            )
-        return resume.load(self)
+        resume = self._resumes()
+        return None if resume is None else resume.load(self)
 
     def fingerprint(self) -> dict[str, str]:
         """Return what a state must have been saved with to go on from it."""

@@ -46,6 +46,8 @@ class FineTuner:
     feed : Feed
     survey : Survey
         Of the network.
+    set_modes : callable
+        Puts a copy into the modes that it is trained in.
     """
 
     module: nn.Module
@@ -53,6 +55,7 @@ class FineTuner:
     loss: Callable[[Output, Tensor, Inputs], Tensor]
     feed: Feed
     survey: Survey
+    set_modes: Callable[[nn.Module], None]
 
     def choose_share(self, rows: Rows, seed: int) -> float:
         """Return the share that does best on held-out rows; of equal ones the smallest.
@@ -87,7 +90,8 @@ class FineTuner:
         module, optimizer = copied_together(self.module, self.optimizer)
         optimizer.state.clear()
         set_rates(optimizer, share)
-        infer = self.survey.stateless.precision.wrap(partial(_call, module.train()))
+        self.set_modes(module)
+        infer = self.survey.stateless.precision.wrap(partial(_call, module))
         loader = drawn(self.feed.shuffled(rows, BATCH_ROWS, seed), seed)
         with torch.enable_grad():
             for _ in range(FINE_TUNING_EPOCHS if share else 0):

@@ -33,6 +33,8 @@ class Parts:
         The criterion of a batch, given the module's whole output.
     set_training : callable
         Puts module and criterion into training mode, or out of it.
+    set_modes : callable
+        Puts a copy of the module into the modes that callbacks have it trained in.
     on_gradients : callable
         Tells the callbacks that the gradients of a batch are there.
     on_new_rate : callable
@@ -52,6 +54,7 @@ class Parts:
     infer: Callable[[Inputs], Output]
     loss: Callable[[Output, Tensor, Inputs], Tensor]
     set_training: Callable[[bool], None]
+    set_modes: Callable[[nn.Module], None]
     on_gradients: Callable[[Sequence[object]], None]
     on_new_rate: Callable[[], None]
     listeners: list[str]

@@ -183,12 +183,10 @@ class Session:
             self._update, self.weighted_step = assembly.captured(self._update, self.weighted_step)
 
     def _choose_share(self, rows: Rows, seed: int) -> float:
-        parts = self.parts
-        tuner = FineTuner(
-            self.stateless.module, parts.optimizer, parts.loss, self.feed, self.survey
-        )
+        parts, module = self.parts, self.stateless.module
+        own = (parts.optimizer, parts.loss, self.feed, self.survey, parts.set_modes)
         with self.stream.active():
-            return tuner.choose_share(rows, seed)
+            return FineTuner(module, *own).choose_share(rows, seed)
 
     def begin(self, loader: Iterable[Any]) -> Epochs:
         """Take the loader of the stage's epochs; how long the warm-up is depends on its length."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 from skorch.callbacks import Callback
@@ -30,7 +31,8 @@ class FreezeBatchNorm(Callback):
     Notes
     -----
     Everything that a step computes goes through these layers as they are then, the look-ahead and
-    its derivative too. Works with `Resume`, in whichever order they stand.
+    its derivative too, and so do the copies that ``fine_tune`` compares. Works with
+    `Resume`, in whichever order they stand.
 
     Examples
     --------
@@ -53,9 +55,20 @@ class FreezeBatchNorm(Callback):
         self, net: _Net, batch: Any = None, training: bool = False, **kwargs: Any
     ) -> None:
         """Put frozen layers into evaluation mode, and others back into training mode."""
-        if not training:
-            return
-        for layer in net.module_.modules():
+        if training:
+            self.freeze(net.module_)
+
+    def freeze(self, module: nn.Module) -> None:
+        """Put frozen layers of a network into evaluation mode, and others into training mode."""
+        for layer in module.modules():
             if isinstance(layer, _BatchNorm):
                 own = list(layer.parameters())
                 layer.training = not own or any(parameter.requires_grad for parameter in own)
+
+
+def put_into_training(callbacks: Iterable[tuple[str, Callback]], module: nn.Module) -> None:
+    """Put a copy of the network into the modes that it is trained in among these callbacks."""
+    module.train()
+    for _, callback in callbacks:
+        if isinstance(callback, FreezeBatchNorm):
+            callback.freeze(module)

@@ -15,6 +15,8 @@ _FILE = "resume.pt"
 class _Net(Protocol):
     """What is asked of the classifier: everything that a fit can go on from."""
 
+    _is_partial_fit: bool
+
     def fingerprint(self) -> dict[str, str]:
         """Return what a saved state must have been made with."""
 
@@ -101,6 +103,11 @@ class Resume(Callback):
 
     def load(self, net: _Net) -> Saved | None:
         """Return the saved state of this fit, None where there is none yet."""
+        if net._is_partial_fit:
+            raise ValueError(
+                "`Resume` must stand among the callbacks of `fit`; got `partial_fit`, which has no "
+                "end to go on to. Take the callback out: callbacks__resume=None."
+            )
         # Once a fit: callbacks may set parameters, and large data take their time.
         self.fingerprint_ = net.fingerprint()
         sweep(self.path)

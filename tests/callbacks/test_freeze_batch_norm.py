@@ -7,6 +7,7 @@ from skorch.callbacks import Callback, Freezer, Unfreezer
 from torch import nn
 
 from classifier_cases import blobs, quick
+from skgdw._training._fine_tune import FineTuner
 from skgdw.callbacks import FreezeBatchNorm, Resume
 
 DATA = blobs(n=96, n_meta=24)
@@ -93,3 +94,18 @@ def test_a_fit_that_was_cut_off_goes_on(tmp_path):
         fit(*callbacks, ("stops", Stops()))
     again = fit(*callbacks)
     assert np.array_equal(again.predict_proba(DATA.X), whole.predict_proba(DATA.X))
+
+
+@pytest.mark.parametrize("max_epochs", [2, 0])
+def test_the_copies_that_fine_tuning_compares_are_frozen_too(max_epochs, monkeypatch):
+    found, tuned = [], FineTuner._tuned
+
+    def noted(self, share, rows, seed):
+        found.append(tuned(self, share, rows, seed))
+        return found[-1]
+
+    monkeypatch.setattr(FineTuner, "_tuned", noted)
+    params = {"weighting": "uniform", "fine_tune": True, "max_epochs": max_epochs}
+    fit(FreezeBatchNorm(), **params)
+    assert all(torch.equal(part[0][1].running_mean, torch.full((6,), 0.25)) for part in found)
+    assert len({part[1][1].running_mean.sum().item() for part in found}) > 2  # the head's move

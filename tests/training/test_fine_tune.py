@@ -61,7 +61,7 @@ def tuner_of(module, optimizer, *, loss=cross_entropy, precision=FULL):
         make_row_loss(nn.CrossEntropyLoss(), 3),
         RandomStream(0, CPU),
     )
-    return FineTuner(module, optimizer, loss, feed(), survey)
+    return FineTuner(module, optimizer, loss, feed(), survey, nn.Module.train)
 
 
 def trusted(n=40, *, noise=1.5, seed=0):
