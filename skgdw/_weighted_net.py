@@ -22,7 +22,7 @@ from skgdw._feed._layout import Layout
 from skgdw._feed._numbers import rows_of
 from skgdw._intake._check_fit import GivenRows, TrainingData, check_fit
 from skgdw._net._hearers import listens
-from skgdw._net._interrupts import pass_on_interrupt
+from skgdw._net._interrupts import is_stop, pass_on_interrupt
 from skgdw._net._overrides import overridden
 from skgdw._net._sklearn_net import SklearnNet
 from skgdw._net._splits import split
@@ -233,11 +233,9 @@ class WeightedNet(BuiltNet):
         )
         session.has_stages = len(plan) > 1
         saved = self._resumed()
-        names = [stage.name for stage in plan]
-        done = 0 if saved is None else names.index(saved["session"]["stage"])
+        done = 0 if saved is None else [s.name for s in plan].index(saved["session"]["stage"])
         for stage in plan[done:]:
-            state = None if saved is None else saved["session"]
-            with session.on(stage, self._seeds["train"], state) as epochs:
+            with session.on(stage, self._seeds["train"], saved and saved["session"]) as epochs:
                 self.meta_gradient_ = session.meta_gradient
                 if saved is not None:
                     self.history_ = restore(saved, self._random, self.callbacks_)
@@ -292,9 +290,14 @@ class WeightedNet(BuiltNet):
             return
         try:
             super().notify(method_name, **kwargs)
-        except KeyboardInterrupt:  # of a callback that stops early, not of the user
-            self._running.was_stopped = True
+        except KeyboardInterrupt as interrupt:
+            if is_stop(interrupt):
+                self._running.was_stopped = True
+                self._end_epoch()
             raise
+        self._end_epoch()
+
+    def _end_epoch(self) -> None:
         make_plain(self.history)
         # After all callbacks, so that what they change is part of what is saved.
         if (resume := self._resumes()) is not None:

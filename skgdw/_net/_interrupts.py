@@ -1,8 +1,13 @@
-"""Ctrl-C: what is cut off by it may be kept by who called `fit`, but not be ranked by a search."""
+"""Ctrl-C, and callbacks that stop early: both come as the same exception.
+
+What Ctrl-C cuts off may be kept by who called `fit`, but not be ranked by a search.
+"""
 
 from __future__ import annotations
 
+import signal
 import sys
+from dis import opname
 from typing import Protocol
 
 # Who fits many classifiers and compares them or joins them; a pipeline fits one.
@@ -34,6 +39,21 @@ class Run(Protocol):
 
     has_ended: bool
     was_stopped: bool
+
+
+def is_stop(interrupt: KeyboardInterrupt) -> bool:
+    """Tell whether a callback has raised an interrupt, to stop early: Ctrl-C comes at any line."""
+    end = interrupt.__traceback__
+    while end is not None and end.tb_next is not None:
+        end = end.tb_next
+    if end is None:
+        return False
+    code = end.tb_frame.f_code
+    return code is not _handler_code() and opname[code.co_code[end.tb_lasti]] == "RAISE_VARARGS"
+
+
+def _handler_code() -> object:
+    return getattr(signal.getsignal(signal.SIGINT), "__code__", None)
 
 
 def pass_on_interrupt(run: Run | None) -> None:

@@ -20,7 +20,9 @@ from torch import Tensor, nn
 from skgdw._training._session import Session
 from skgdw._training._state import SessionState
 
-LAYOUT = 2
+LAYOUT = 3
+# States of fits that a callback had stopped had no mark of that before.
+_WITHOUT_STOPS = 2
 
 
 class Saved(TypedDict):
@@ -122,16 +124,19 @@ def read(path: Path) -> Saved:
                 f"damaged or of another kind ({type(error).__name__}). Delete the file to start "
                 "afresh, or put an older copy in its place."
             ) from error
-    if layout != LAYOUT:
+    if layout not in (LAYOUT, _WITHOUT_STOPS):
         raise ValueError(
-            f"`dirname` must hold a state of layout {LAYOUT}; got {path} of layout {layout}, "
-            "written by another version of skgdw. Delete the file to start afresh."
+            f"`dirname` must hold a state of layout {_WITHOUT_STOPS} or {LAYOUT}; got {path} of "
+            f"layout {layout}, written by another version of skgdw. Delete the file to start "
+            "afresh."
         )
     if missing := sorted(Saved.__required_keys__ - saved.keys()):
         raise ValueError(
             f"`dirname` must hold a state that `Resume` has written; got {path}, which lacks "
             f"{missing}. Delete the file to start afresh."
         )
+    if layout == _WITHOUT_STOPS:
+        saved["session"].setdefault("was_stopped", False)
     return saved
 
 

@@ -152,7 +152,7 @@ class Session:
             self.parts.on_new_rate()
         if saved is not None:
             self.load_state_dict(saved)
-            epochs -= self.n_epochs
+            epochs = 0 if saved["was_stopped"] else epochs - self.n_epochs
         try:
             yield epochs
         finally:
@@ -235,6 +235,7 @@ class Session:
         return SessionState(
             stage=stage.name,
             n_epochs=self.n_epochs,
+            was_stopped=self.was_stopped,
             parts=state_of(self._saved_parts()),
             channels_last=self.feed.layout.channels_last,
             rates=self._rates,

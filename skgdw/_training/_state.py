@@ -26,6 +26,7 @@ class SessionState(TypedDict):
 
     stage: str
     n_epochs: int
+    was_stopped: bool
     parts: PartsState
     channels_last: bool
     rates: list[dict[str, float]]

@@ -50,9 +50,8 @@ class Resume(Callback):
     -----
     The file is replaced in one step, so that it is whole at any moment. It holds tensors, numbers
     and texts, and is read without unpickling any code. Of other callbacks the attributes that end
-    in an underscore are kept, where they are plain; a fit that one of them stopped early trains its
-    last epoch once more when it is called again, with the same result. What callbacks record in the
-    history goes through JSON: tuples become lists, and keys texts.
+    in an underscore are kept, where they are plain; a fit that one of them stopped early has ended.
+    What callbacks record in the history goes through JSON: tuples become lists, and keys texts.
 
     Parameters and data are compared with those of the fit that was cut off, and all that differ are
     named. ``verbose``, ``device`` and other callbacks may differ, but for schedules of the rate. Of

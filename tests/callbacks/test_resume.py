@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ import resume_cases
 from classifier_cases import DropoutNet, Net, Rows, quick
 from resume_cases import CASES, Normed, differences, noisy_blobs, outcome
 from skgdw._training._checkpoint import read
+from skgdw._training._fine_tune import FineTuner
 from skgdw.callbacks import Resume
 from skgdw.weighting import Weighting
 
@@ -250,8 +252,49 @@ def test_what_callbacks_did_to_the_network_and_know_goes_on(tmp_path):
     for at in range(1, n_events_of(whole)):
         net = cut_and_resumed(make, tmp_path / str(at), at)
         assert differences(outcome(net), outcome(whole)) == [], f"cut off at event {at}"
-    # Its last epoch was not written, and is trained again.
-    assert differences(outcome(make(tmp_path / "1").fit(*DATA)), outcome(whole)) == []
+    again = make(tmp_path / "1", [("cuts", Cuts(2))]).fit(*DATA)  # begins and ends, nothing else
+    assert differences(outcome(again), outcome(whole)) == []
+
+
+def test_a_stage_that_was_stopped_early_has_ended(tmp_path, monkeypatch):
+    """Cut off as the next stage begins, or called again after both."""
+    monkeypatch.setattr(FineTuner, "choose_share", lambda tuner, rows, seed: 0.1)
+
+    def make(folder, callbacks=()):
+        early = EarlyStopping("train_loss", patience=2, threshold=0.9)
+        params = {"weighting": "uniform", "fine_tune": True, "max_epochs": 8}
+        return small(folder, [("early", early), *callbacks], **params)
+
+    whole = make(tmp_path / "whole", [("cuts", Cuts())]).fit(*DATA)
+    stages = whole.history[:, "stage"]
+    assert 2 < stages.index("fine_tune") < 8
+    n_events = 1 + stages.index("fine_tune") * 11
+    net = cut_and_resumed(make, tmp_path / "cut", n_events)
+    assert differences(outcome(net), outcome(whole)) == []
+    again = make(tmp_path / "cut", [("cuts", Cuts(2))]).fit(*DATA)
+    assert differences(outcome(again), outcome(whole)) == []
+
+
+def test_ctrl_c_at_the_end_of_an_epoch_is_no_end_of_a_fit(tmp_path):
+    class Pressed(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            signal.raise_signal(signal.SIGINT)
+
+    small(tmp_path / "cut", [("pressed", Pressed())]).fit(*DATA)
+    assert not (tmp_path / "cut" / "resume.pt").exists()
+    net = small(tmp_path / "cut").fit(*DATA)
+    assert differences(outcome(net), outcome(small(tmp_path / "whole").fit(*DATA))) == []
+
+
+def test_states_of_the_layout_before_are_read(tmp_path):
+    with pytest.raises(Cut):
+        small(tmp_path / "cut", [("cuts", Cuts(20))]).fit(*DATA)
+    path = tmp_path / "cut" / "resume.pt"
+    saved = read(path)
+    del saved["session"]["was_stopped"]
+    torch.save({**saved, "layout": 2}, path)
+    net = small(tmp_path / "cut").fit(*DATA)
+    assert differences(outcome(net), outcome(small(tmp_path / "whole").fit(*DATA))) == []
 
 
 def test_a_recorded_graph_that_was_left_stays_left(tmp_path):
@@ -438,7 +481,7 @@ def test_another_layout_is_refused(tmp_path):
     small(tmp_path).fit(*DATA)
     path = tmp_path / "resume.pt"
     torch.save({**read(path), "layout": 1}, path)
-    with pytest.raises(ValueError, match=r"state of layout 2; got .* of layout 1.*another version"):
+    with pytest.raises(ValueError, match=r"of layout 2 or 3; got .* of layout 1.*another version"):
         small(tmp_path).fit(*DATA)
 
 
