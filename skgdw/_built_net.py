@@ -52,10 +52,10 @@ _WIDE = (torch.float32, torch.float64)
 
 
 def _is_given(kind: type, callbacks: Any) -> bool:
-    """Tell whether one of a user's callbacks, named or not, is of a kind, or the kind itself."""
+    """Tell whether one of a user's callbacks, named or not, is of a kind, or a class of it."""
     given = callbacks if isinstance(callbacks, list) else []
     named = [part[1] if isinstance(part, tuple) else part for part in given]
-    return any(isinstance(part, kind) or part is kind for part in named)
+    return any(issubclass(part if isinstance(part, type) else type(part), kind) for part in named)
 
 
 class BuiltNet(SklearnNet):

@@ -175,10 +175,14 @@ def test_default_callbacks():
     assert dict(net.callbacks_)["lr_schedule"].policy is CosineAnnealingLR
 
 
+class Own(LRScheduler):
+    """A schedule of a user's own."""
+
+
 @pytest.mark.parametrize(
     "given",
-    [LRScheduler(StepLR, step_size=1), ("own", LRScheduler(StepLR, step_size=1)), LRScheduler],
-    ids=["instance", "named", "class"],
+    [LRScheduler(StepLR, step_size=1), ("own", LRScheduler(StepLR, step_size=1)), LRScheduler, Own],
+    ids=["instance", "named", "class", "subclass"],
 )
 def test_a_schedule_of_a_users_own_takes_the_place_of_ours(given):
     schedules = [
@@ -186,7 +190,7 @@ def test_a_schedule_of_a_users_own_takes_the_place_of_ours(given):
         for _, part in initialized(callbacks=[given]).callbacks_
         if isinstance(part, LRScheduler)
     ]
-    assert [type(part) for part in schedules] == [LRScheduler]
+    assert [type(part) for part in schedules] == [Own if given is Own else LRScheduler]
 
 
 @pytest.mark.parametrize("given", [ProgressBar(), ("own", ProgressBar()), ProgressBar])

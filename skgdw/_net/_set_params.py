@@ -17,6 +17,7 @@ from skgdw._validation import (
     check_names,
     check_settable,
     copied,
+    explain_callbacks,
 )
 
 
@@ -156,5 +157,9 @@ class SettableNet(NeuralNet):
                 f"`callbacks__...` must name a callback; got {', '.join(unknown)}; the callbacks "
                 f"are {known}."
             )
-        super().initialize_callbacks()
+        try:
+            super().initialize_callbacks()
+        except (TypeError, ValueError) as error:
+            explain_callbacks(self, self._uniquely_named_callbacks(), error)
+            raise
         return self

@@ -41,9 +41,11 @@ def fingerprint(params: Mapping[str, object], data: TrainingData) -> dict[str, s
     dict of str to str
         By the name of the parameter, and by "the training rows" and the like.
     """
-    texts = {name: _text(value) for name, value in params.items() if _has_effect(name)}
-    if schedules := [_text(one) for one in _schedules(params.get("callbacks"))]:
-        texts["the schedules among the callbacks"] = str(schedules)
+    schedules = dict(_schedules(params.get("callbacks")))
+    named = {"lr_schedule", *schedules}
+    texts = {name: _text(value) for name, value in params.items() if _has_effect(name, named)}
+    if schedules:
+        texts["the schedules among the callbacks"] = str([_text(one) for one in schedules.values()])
     parts = {"training rows": data.train, "meta rows": data.meta, "validation rows": data.valid}
     for name, rows in parts.items():
         if rows is not None:
@@ -54,17 +56,19 @@ def fingerprint(params: Mapping[str, object], data: TrainingData) -> dict[str, s
     return texts
 
 
-def _has_effect(name: str) -> bool:
+def _has_effect(name: str, schedules: Set[str]) -> bool:
     if name.startswith("callbacks"):
-        return name.startswith("callbacks__lr_schedule")
+        return "__" in name and name.split("__")[1] in schedules
     return name not in _WITHOUT_EFFECT
 
 
-def _schedules(callbacks: object) -> Iterator[object]:
+def _schedules(callbacks: object) -> Iterator[tuple[str, object]]:
+    """Yield the schedules of a user's own, by name; instances or classes, as skorch takes them."""
     for each in callbacks if isinstance(callbacks, list) else []:
         part = each[-1] if isinstance(each, tuple) else each
-        if isinstance(part, LRScheduler):
-            yield part
+        kind = part if isinstance(part, type) else type(part)
+        if issubclass(kind, LRScheduler):
+            yield each[0] if isinstance(each, tuple) else kind.__name__, part
 
 
 def _content(rows: Rows) -> Iterator[object]:

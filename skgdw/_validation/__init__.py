@@ -15,6 +15,7 @@ from skgdw._validation._built import (
     check_weights,
     copied,
 )
+from skgdw._validation._callbacks import check_callbacks, explain_callbacks
 from skgdw._validation._class_prior import check_class_prior, in_order
 from skgdw._validation._form import check_columns, check_form, explain_shapes
 from skgdw._validation._inputs import (
@@ -36,7 +37,7 @@ from skgdw._validation._labels import (
 from skgdw._validation._mappings import check_numbers, open_mapping
 from skgdw._validation._names import check_arguments, check_names, check_settable
 from skgdw._validation._parameters import check_device, check_parameters
-from skgdw._validation._parts import check_callbacks, check_prediction, check_reduction
+from skgdw._validation._parts import check_prediction, check_reduction
 from skgdw._validation._sample_weight import check_sample_weight, relative_weight
 from skgdw._validation._trusted_rows import (
     META_SET,
@@ -110,6 +111,7 @@ __all__ = [
     "check_steps",
     "check_weights",
     "copied",
+    "explain_callbacks",
     "explain_shapes",
     "find_classes",
     "in_order",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from skorch import NeuralNet
-from skorch.callbacks import Callback
 
 from skgdw._validation._names import argument_faults
 
@@ -61,28 +60,3 @@ def check_reduction(criterion: object) -> None:
             '`criterion` must reduce the losses of a batch to one number; got reduction="none". '
             "Leave it out: where rows have to be told apart, that is done without it."
         )
-
-
-def check_callbacks(net: NeuralNet) -> None:
-    """Check the callbacks that are given, alone and by name."""
-    given = net.callbacks
-    if not (given is None or given == "disable" or isinstance(given, list)):
-        raise TypeError(
-            f'`callbacks` must be None, "disable" or a list of skorch callbacks; got {given!r}. '
-            "Put them into a list, a single one too."
-        )
-    named = {k: v for k, v in vars(net).items() if k.startswith("callbacks__")}
-    entries = {k: v for k, v in named.items() if "__" not in k.removeprefix("callbacks__")}
-    for i, entry in enumerate(given if isinstance(given, list) else ()):
-        is_pair = isinstance(entry, tuple) and len(entry) == 2
-        entries[f"callbacks[{i}]"] = entry[1] if is_pair else entry
-    for name, entry in entries.items():
-        if entry is not None and not _is_callback(entry):
-            raise TypeError(
-                f"`{name}` must be a skorch callback, its class or None; got {entry!r}. See "
-                "skorch.callbacks for those there are."
-            )
-
-
-def _is_callback(entry: object) -> bool:
-    return isinstance(entry, (type, Callback)) or hasattr(entry, "set_params")

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from skorch.callbacks import Freezer, LRScheduler
+from skorch.callbacks import EpochTimer, Freezer, LRScheduler
 from skorch.dataset import ValidSplit
 from torch import nn
 from torch.nn import functional as F
@@ -106,6 +106,16 @@ def test_schedules_count_where_other_callbacks_do_not():
     assert of(callbacks=schedule(2)) == of(callbacks=schedule(2)) != of(callbacks=schedule(3))
     assert of(callbacks=schedule(2)) != of(callbacks=schedule(2)[:1]) == of(callbacks=None)
     assert of(callbacks__lr_schedule=None) != of()
+
+
+def test_schedules_that_are_given_as_classes_count_with_their_settings():
+    def named(step_size, kind=LRScheduler):
+        settings = {"callbacks__own__policy": StepLR, "callbacks__own__step_size": step_size}
+        return of(callbacks=[("own", kind)], **settings)
+
+    assert named(2) == named(2) != named(3)
+    assert named(2, EpochTimer) == named(3, EpochTimer)
+    assert of(callbacks=[LRScheduler]) != of(callbacks=[EpochTimer]) == of(callbacks=None)
 
 
 def test_texts_can_be_read():

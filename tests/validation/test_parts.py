@@ -3,7 +3,6 @@
 import re
 
 import pytest
-from skorch.callbacks import Callback
 from torch import nn
 
 from classifier_cases import blobs, quick
@@ -69,30 +68,6 @@ def test_what_prediction_cannot_use_any_more(bad, words):
         net.predict(X)
     if before:
         assert net.set_params(**before).predict(X).shape == (48,)
-
-
-@pytest.mark.parametrize(
-    ("bad", "words"),
-    [
-        ({"callbacks": 3}, '`callbacks` must be None, "disable" or a list of skorch call.*got 3'),
-        ({"callbacks": "off"}, "`callbacks` must be None, .*; got 'off'. Put them into a list"),
-        (
-            {"callbacks": (Callback,)},
-            r"`callbacks` must be .* or a list .*; got \(<class.*Put them",
-        ),
-        ({"callbacks": [3]}, r"`callbacks\[0\]` must be a skorch callback, .*; got 3"),
-        ({"callbacks": [("a", 3)]}, r"`callbacks\[0\]` must be a skorch callback, .*; got 3"),
-        ({"callbacks__print_log": 3}, "`callbacks__print_log` must be a skorch callback.*; got 3"),
-    ],
-    ids=str,
-)
-def test_what_is_no_callback(bad, words):
-    with pytest.raises(TypeError, match=words):
-        quick(**bad).fit(*DATA)
-    net = quick().fit(*DATA)
-    with pytest.raises(TypeError, match=words):
-        net.set_params(**bad)
-    net.partial_fit(X, Y, **META)
 
 
 @pytest.mark.parametrize("weighting", ["class", "uniform"])
