@@ -81,6 +81,7 @@ MAY_IMPORT = {
     "_training._assembly": {
         "_feed",
         "_intake",
+        "_tensors",
         "_training._parts",
         "_training._speed",
         "_training.speed",

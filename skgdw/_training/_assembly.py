@@ -17,6 +17,7 @@ from skgdw._feed._layout import Inputs
 from skgdw._feed._rounds import Rounds
 from skgdw._intake._check_fit import TrainingData
 from skgdw._intake._hold_out import Rows
+from skgdw._tensors import is_narrow
 from skgdw._training._parts import Parts, Settings
 from skgdw._training._speed import Speed
 from skgdw._training.step._jvp import Difference, Jvp
@@ -31,6 +32,7 @@ from skgdw._training.trial._probe import TRIAL_ROWS, Probe, Trial, eager, wake
 from skgdw._training.trial._scaling import fill_lazy_parts, fit_input_scaling
 from skgdw._validation import (
     check_batch_statistics,
+    check_closure,
     check_codes,
     check_criterion_frozen,
     check_gradient,
@@ -38,7 +40,6 @@ from skgdw._validation import (
     check_logits_dtype,
     warn_of_channels_last,
 )
-from skgdw._validation._outputs import is_narrow
 from skgdw._validation._weighting import check_weighting
 from skgdw.weighting import Evidence
 from skgdw.weighting._row_loss import RowLoss, make_row_loss
@@ -72,12 +73,14 @@ def try_module(
     Raises
     ------
     ValueError
-        If `infer` is a user's, and does more than to call the module.
+        If `infer` is a user's, and does more than to call the module; if the optimizer compares
+        losses where rows have weights.
     RuntimeError
         Of the module's own, if it does not take the rows.
     TypeError
         Likewise.
     """
+    check_closure(parts.optimizer, has_sample_weight=rows.sample_weight is not None)
     wake(parts.device)
     parts.set_training(True)
     first_rows = feed.first_training_rows(rows.train, TRIAL_ROWS)

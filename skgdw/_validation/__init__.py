@@ -3,6 +3,7 @@
 from skgdw._validation._built import (
     check_auto_module,
     check_batch_statistics,
+    check_closure,
     check_codes,
     check_criterion_frozen,
     check_free,
@@ -77,6 +78,7 @@ __all__ = [
     "check_can_hold_out",
     "check_class_prior",
     "check_classes",
+    "check_closure",
     "check_codes",
     "check_columns",
     "check_criterion_frozen",

@@ -63,6 +63,21 @@ def check_optimizer(name: str, optimizer: Optimizer, *, is_weighted: bool) -> No
         )
 
 
+def check_closure(optimizer: Optimizer, *, has_sample_weight: bool) -> None:
+    """Refuse optimizers that compare losses, which count rows alike, where gradients do not.
+
+    Raises
+    ------
+    ValueError
+    """
+    if has_sample_weight and asks_for_closure(optimizer):
+        raise ValueError(
+            "`optimizer` must step without a closure where rows have a `sample_weight`, which "
+            f"weighs gradients and no losses; got {type(optimizer).__name__}, whose `step` asks "
+            "for one. Use SGD, Adam or another first-order optimizer, or give no weights."
+        )
+
+
 def asks_for_closure(optimizer: Optimizer) -> bool:
     """Tell whether an optimizer's step calls for losses and gradients itself."""
     return _asks(type(optimizer))  # type: ignore[arg-type]

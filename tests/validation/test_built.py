@@ -201,6 +201,13 @@ def test_an_optimizer_that_asks_for_a_closure_where_rows_are_weighted(optimizer)
         net.set_params(weighting="class", warm_start=True).fit(*DATA)
 
 
+def test_an_optimizer_that_compares_losses_where_rows_have_weights():
+    net = quick(optimizer=torch.optim.LBFGS, weighting="uniform")
+    words = "`optimizer` must step without a closure where rows have a `sample_weight`.*got LBFGS"
+    with pytest.raises(ValueError, match=words + ".*or give no weights"):
+        net.fit(DATA.X, DATA.y, sample_weight=np.arange(len(DATA.y)) + 1.0)
+
+
 @pytest.mark.parametrize("name", ["optimizer", "weight_net_optimizer"])
 def test_an_optimizer_of_sparse_gradients_alone(name):
     words = rf"`{name}` must take ordinary gradients.* got SparseAdam. Use Adam"
