@@ -42,7 +42,7 @@ META = {"X_meta": X_META, "y_meta": Y_META}
         ),
         ({"callbacks__print_log": 3}, "`callbacks__print_log` must be a skorch callback.*; got 3"),
     ],
-    ids=str,
+    ids=lambda value: None if isinstance(value, dict) else value,
 )
 def test_what_is_no_callback(bad, words):
     with pytest.raises(TypeError, match=words):
