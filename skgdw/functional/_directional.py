@@ -146,8 +146,8 @@ def directional_derivative(
     if wide_logits is None:
         return _difference(train_logits, params, tangent, logits)
     dtype = next(iter(params.values())).dtype
-    return _difference(wide_logits, _widened(params), _widened(tangent), None).to(dtype)
+    return _difference(wide_logits, _in_double(params), _in_double(tangent), None).to(dtype)
 
 
-def _widened(values: Params) -> dict[str, Tensor]:
+def _in_double(values: Params) -> dict[str, Tensor]:
     return {name: value.detach().double() for name, value in values.items()}
