@@ -304,7 +304,7 @@ class GDWClassifier(WeightedNet):
         with self._as_before_if_refused():
             fresh = not (self.warm_start and hasattr(self, "module_"))
             known = self.classes if fresh else self._known_classes(self.classes)
-            data = self._check_fit(given, known, reset=True, fresh=fresh)
+            data = self._check_fit(given, known, fresh=fresh)
             self._train(data, fresh=fresh, is_partial_fit=False)
         return self
 
@@ -341,10 +341,9 @@ class GDWClassifier(WeightedNet):
             As `fit`, and for labels that the first call did not know.
         """
         given = GivenRows(X, y, X_meta, y_meta, meta_mask, X_val, y_val, sample_weight)
-        fitted = self.__sklearn_is_fitted__()
         known = self._known_classes(classes)
         with self._as_before_if_refused():
             fresh = not hasattr(self, "module_")
-            data = self._check_fit(given, known, reset=not fitted, fresh=fresh)
+            data = self._check_fit(given, known, fresh=fresh)
             self._train(data, fresh=fresh, is_partial_fit=True)
         return self

@@ -36,7 +36,7 @@ from skgdw._training._progress import Progress
 from skgdw._training._schedule import FitSchedule, begin_anew, end_constant_rate
 from skgdw._training._session import Session
 from skgdw._training.trial._derivatives import META_GRADIENTS
-from skgdw._validation import check_logits, check_parameters, check_steps
+from skgdw._validation import check_logits, check_parameters, check_steps, knows_form
 from skgdw.callbacks import Resume
 from skgdw.callbacks._freeze_batch_norm import put_into_training
 from skgdw.weighting._registry import weighting_class
@@ -87,7 +87,7 @@ class WeightedNet(BuiltNet):
                     callback.forget()
 
     def _check_fit(
-        self, given: GivenRows, classes: ArrayLike | None, *, reset: bool, fresh: bool
+        self, given: GivenRows, classes: ArrayLike | None, *, fresh: bool
     ) -> TrainingData:
         """Check the parameters and what is given; a fresh fit starts the source of seeds anew."""
 
@@ -101,7 +101,7 @@ class WeightedNet(BuiltNet):
             self,
             given,
             classes=classes,
-            reset=reset,
+            reset=fresh or not knows_form(self),
             uses_meta=weighting_class(self.weighting).uses_meta or self.fine_tune,
             judges=self.keep_best,
             random_state=source,

@@ -3,6 +3,7 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from skorch.callbacks import Callback, EarlyStopping
@@ -53,6 +54,57 @@ def test_an_optimizer_made_anew_is_the_one_that_steps():
     renew = Renew()
     net = quick(max_epochs=2, callbacks=[renew], callbacks__lr_schedule=None).fit(*DATA)
     assert all(map(torch.equal, net.module_.parameters(), renew.before))
+
+
+# --- the form of rows -----------------------------------------------------------------------------
+
+
+def framed(columns, data=DATA):
+    """Return the rows as frames of these columns, which are named a to d where they were made."""
+    X, X_meta = (
+        pd.DataFrame(rows, columns=list("abcd"))[columns] for rows in (data.X, data.X_meta)
+    )
+    return data._replace(X=X, X_meta=X_meta)
+
+
+NAMED = framed(list("abcd"))
+OTHER_FORMS = {
+    "columns in another order": (NAMED, framed(list("dcba")), "same order as they were in fit"),
+    "a column less": (NAMED, framed(list("abc")), "feature names should match"),
+    "narrower arrays": (DATA, DATA._replace(X=X[:, :2]), "X has 2 features, but .* expecting 4"),
+    "a mapping": (DATA, DATA._replace(X={"X": X}), "`X` must be of the form that `fit` was given"),
+}
+
+
+@pytest.mark.parametrize("case", OTHER_FORMS)
+def test_a_warm_fit_takes_rows_of_the_form_that_its_network_was_trained_on(case):
+    first, second, words = OTHER_FORMS[case]
+    net = quick(warm_start=True).fit(*first)
+    before = net.predict_proba(first.X)
+    with pytest.raises((ValueError, TypeError), match=words):
+        net.fit(*second)
+    assert np.array_equal(net.predict_proba(first.X), before)
+
+
+def test_a_fresh_fit_takes_rows_of_another_form():
+    net = quick("auto").fit(*NAMED)
+    assert list(net.fit(*framed(list("dcb"))).feature_names_in_) == list("dcb")
+
+
+@pytest.mark.parametrize("again", ["partial_fit", "warm fit"])
+def test_the_first_rows_of_loaded_parameters_tell_their_form(again, tmp_path):
+    quick().fit(*DATA).save_params(f_params=tmp_path / "network")
+    net = quick(Net, classes=[0, 1, 2], warm_start=True).initialize()
+    net.load_params(f_params=tmp_path / "network")
+    X, y, X_meta, y_meta = framed(list("abcd"))
+    _ = (
+        net.fit(X, y, X_meta, y_meta)
+        if again == "warm fit"
+        else net.partial_fit(X, y, None, X_meta, y_meta)
+    )
+    assert net.n_features_in_ == 4
+    with pytest.raises(ValueError, match="same order as they were in fit"):
+        net.predict(X[list("dcba")])
 
 
 # --- what is left behind --------------------------------------------------------------------------

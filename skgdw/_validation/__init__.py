@@ -18,7 +18,7 @@ from skgdw._validation._built import (
 )
 from skgdw._validation._callbacks import check_callbacks, explain_callbacks
 from skgdw._validation._class_prior import check_class_prior, in_order
-from skgdw._validation._form import check_columns, check_form, explain_shapes
+from skgdw._validation._form import check_columns, check_form, explain_shapes, knows_form
 from skgdw._validation._inputs import (
     check_any_rows,
     check_enough_rows,
@@ -117,6 +117,7 @@ __all__ = [
     "explain_shapes",
     "find_classes",
     "in_order",
+    "knows_form",
     "open_mapping",
     "passes_through",
     "relative_weight",

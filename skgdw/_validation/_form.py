@@ -33,6 +33,12 @@ class RemembersForm(Protocol):
     _row_shapes: Mapping[str, tuple[int, ...]]
 
 
+def knows_form(net: RemembersForm) -> bool:
+    """Tell whether rows came before; a net out of ``load_params`` has seen none."""
+    # Files of early versions tell no more than the number of columns.
+    return getattr(net, "_row_names", None) is not None or hasattr(net, "n_features_in_")
+
+
 def check_form(net: RemembersForm, X: RowContainer, *, reset: bool) -> Any:
     """Return rows that are of the form that `fit` was given, a mapping opened, or raise.
 
