@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from skgdw._built_net import BuiltNet
 from skgdw._feed._dataset import RowDataset
 from skgdw._feed._draws import drawn
-from skgdw._feed._feed import VALID, Feed, Loading
+from skgdw._feed._feed import VALID, Feed
 from skgdw._feed._layout import Layout
 from skgdw._feed._numbers import rows_of
 from skgdw._intake._check_fit import GivenRows, TrainingData, check_fit
@@ -167,11 +167,6 @@ class WeightedNet(BuiltNet):
     def _row_numbers(self, dataset: Dataset[Any]) -> Tensor | None:
         train = None if self._data is None else self._data.train
         return None if train is None else rows_of(dataset, train.X, train.rows)
-
-    def _loading(self, part: str) -> Loading:
-        options = self.get_params_for(f"iterator_{part}")
-        size = options.get("batch_size", self.batch_size)
-        return Loading(getattr(self, f"iterator_{part}"), size, options)
 
     # Training.
 

@@ -115,7 +115,8 @@ def make_loader(
         A `RowLoader`, a DataLoader, or what an iterator of another kind gives.
     """
     if isinstance(iterator, partial) and _is_data_loader(iterator.func) and not iterator.args:
-        kwargs = {**iterator.keywords, **kwargs}
+        bound = {k: v for k, v in iterator.keywords.items() if k not in ("batch_size", "shuffle")}
+        kwargs = {**bound, **kwargs}
         iterator = iterator.func
     if not _is_data_loader(iterator):
         made = iterator(dataset, batch_size=batch_size, shuffle=shuffle, **kwargs)

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from skgdw._feed._dataset import RowDataset
+from skgdw._feed._feed import Loading
 from skgdw._feed._loader import make_loader
 from skgdw._rows import RowContainer
-from skgdw._validation import check_numbers, explain_shapes
+from skgdw._validation import check_numbers, explain_shapes, loader_options
 from skgdw.modules._standardize import SelfScaling
 
 # Rows a prediction step: large, so that a row's prediction does not depend on its neighbours
@@ -145,7 +146,7 @@ class FedNet(NeuralNet):
         options: dict[str, Any] = {
             "batch_size": self.batch_size if training else max(self.batch_size, _PREDICT_ROWS),
             "shuffle": training,
-            **self.get_params_for(name),
+            **loader_options(self, name),
         }
         if options["batch_size"] == -1:
             options["batch_size"] = len(dataset)  # type: ignore[arg-type]
@@ -156,6 +157,11 @@ class FedNet(NeuralNet):
         rows = self._row_numbers(dataset) if training else None
         options = {"generator": generator, **options}
         return make_loader(getattr(self, name), dataset, rows=rows, device=device, **options)
+
+    def _loading(self, part: str) -> Loading:
+        options = loader_options(self, f"iterator_{part}")
+        size: Any = options.get("batch_size", self.batch_size)
+        return Loading(getattr(self, f"iterator_{part}"), size, options)
 
     def _row_numbers(self, dataset: Dataset) -> Tensor | None:
         """Return where rows that are trained on stand in what ``fit`` was given, if known."""

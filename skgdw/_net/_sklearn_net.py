@@ -37,7 +37,7 @@ from skgdw._validation import (
     check_X,
     passes_through,
 )
-from skgdw._validation._outputs import check_finite, first_output, portable, widened
+from skgdw._validation._outputs import check_outputs, first_output, portable, widened
 
 
 class _State:
@@ -234,13 +234,14 @@ class SklearnNet(SettableNet, SavingNet, FedNet, DocLinked, NeuralNetClassifier)
         NotFittedError
             If ``fit`` has not been called.
         """
-        probability = self._finite(super().predict_proba(self._checked_rows(X)))
+        rows = self._checked_rows(X)
+        probability = self._checked_outputs(super().predict_proba(rows), rows)
         return at_class_shares(probability, self._class_shares())
 
-    def _finite(self, outputs: np.ndarray) -> np.ndarray:
+    def _checked_outputs(self, outputs: np.ndarray, rows: Any) -> np.ndarray:
         """Return outputs to predict from, or raise; callbacks that score may see any."""
         if vars(self).get("_session") is None:
-            check_finite(outputs)
+            check_outputs(outputs, rows)
         return outputs
 
     def _class_shares(self) -> np.ndarray | None:
@@ -336,10 +337,12 @@ class SklearnNet(SettableNet, SavingNet, FedNet, DocLinked, NeuralNetClassifier)
         return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
 
     def _logits(self, X: RowContainer) -> np.ndarray:
-        batches = self.forward_iter(self._checked_rows(X), training=False)
+        rows = self._checked_rows(X)
+        batches = self.forward_iter(rows, training=False)
         # In float32, as numpy has no bfloat16; doubles stay.
         parts = [first_output(batch).detach().cpu() for batch in batches]
         logits = torch.cat(parts)
-        wide = self._finite((logits if logits.dtype == torch.float64 else logits.float()).numpy())
+        wide = (logits if logits.dtype == torch.float64 else logits.float()).numpy()
+        wide = self._checked_outputs(wide, rows)
         shares = self._class_shares()
         return wide if shares is None else wide + log_shares(shares).astype(wide.dtype)

@@ -38,7 +38,7 @@ from skgdw._validation._labels import (
 from skgdw._validation._mappings import check_numbers, open_mapping
 from skgdw._validation._names import check_arguments, check_names, check_settable
 from skgdw._validation._parameters import check_device, check_parameters
-from skgdw._validation._parts import check_prediction, check_reduction
+from skgdw._validation._parts import check_prediction, check_reduction, loader_options
 from skgdw._validation._sample_weight import check_sample_weight, relative_weight
 from skgdw._validation._trusted_rows import (
     META_SET,
@@ -118,6 +118,7 @@ __all__ = [
     "find_classes",
     "in_order",
     "knows_form",
+    "loader_options",
     "open_mapping",
     "passes_through",
     "relative_weight",

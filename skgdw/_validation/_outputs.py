@@ -7,7 +7,9 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import IterableDataset
 
+from skgdw._rows import RowContainer, n_rows
 from skgdw._tensors import is_narrow
 from skgdw.exceptions import ModuleOutputError
 
@@ -69,19 +71,36 @@ def portable(output: Any) -> Any:
     return output if is_tuple else first_output(output)
 
 
-def check_finite(outputs: NDArray[Any]) -> None:
-    """Refuse to predict from what a network that has diverged returns: NaN has no largest entry.
+def check_outputs(outputs: NDArray[Any], X: RowContainer) -> None:
+    """Refuse to predict from outputs that are not one a row, or that hold NaN or infinity.
 
     Parameters
     ----------
     outputs : ndarray of shape (n, c)
         Probabilities or logits. Minus infinity among these rules a class out.
+    X : array, mapping or Dataset
+        Rows to predict for; of a stream nobody knows how many there are.
 
     Raises
     ------
     ValueError
-        If a row holds NaN or infinity.
+        If outputs are missing or too many, or a row holds NaN, which has no largest entry.
     """
+    _check_one_a_row(outputs, X)
+    _check_finite(outputs)
+
+
+def _check_one_a_row(outputs: NDArray[Any], X: RowContainer) -> None:
+    if isinstance(X, IterableDataset) or len(outputs) == (n := n_rows(X)):
+        return
+    raise ValueError(
+        "`iterator_valid` must hand out each row once to predict; got outputs for "
+        f"{len(outputs)} of {n} rows. Have its collate function keep all rows, and its batches "
+        "hold all of them."
+    )
+
+
+def _check_finite(outputs: NDArray[Any]) -> None:
     is_odd = (np.isnan(outputs) | np.isposinf(outputs)).reshape(len(outputs), -1).any(axis=1)
     n_odd = int(is_odd.sum())
     if not n_odd:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import numpy as np
 from skorch import NeuralNet
 
@@ -40,14 +43,27 @@ def part_faults(net: NeuralNet, parts: set[str] | None = None) -> list[str]:
     ]
 
 
+def loader_options(net: NeuralNet, name: str) -> dict[str, Any]:
+    """Return the arguments of a loader: those bound by a `partial`, under those set by prefix."""
+    iterator = getattr(net, name)
+    bound = iterator.keywords if isinstance(iterator, partial) else {}
+    return {**bound, **net.get_params_for(name)}
+
+
+# What leaves rows out or brings them into another order, and what it is where rows are predicted.
+_REORDERING = {"shuffle": False, "drop_last": False, "sampler": None, "batch_sampler": None}
+
+
 def check_prediction(net: NeuralNet) -> None:
     """Check what prediction takes out of parameters that may have been set since `fit`."""
     faults = part_faults(net, {"iterator_valid", "dataset", "predict_nonlinearity"})
     faults += argument_faults(net, ["iterator_valid"])
+    given = {} if faults else loader_options(net, "iterator_valid")
     faults += [
-        f"`{name}` must be False to predict: predictions come in the order of the rows; got True."
-        for name in ("iterator_valid__shuffle", "iterator_valid__drop_last")
-        if vars(net).get(name)
+        f"`iterator_valid__{name}` must be {rule} to predict: predictions come in the order of the "
+        f"rows; got {given[name]!r}."
+        for name, rule in _REORDERING.items()
+        if (given.get(name) is not None if rule is None else given.get(name))
     ]
     if faults:
         raise ValueError(" ".join(faults))

@@ -1,5 +1,7 @@
 """From checked rows to batches of the module's dtype."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -80,6 +82,28 @@ def test_iterators_may_be_functions(weighting):
     assert (own.row_ledger_["times_seen"] == 2).all()
     if weighting == "uniform":
         assert np.array_equal(weights(own), weights(plain))
+
+
+BOUND = {
+    "train": {"batch_size": 12, "shuffle": False},
+    "valid": {"batch_size": 7, "num_workers": 0},
+    "meta": {"batch_size": 5, "shuffle": False},
+}
+
+
+@pytest.mark.parametrize("part", BOUND)
+def test_what_a_partial_binds_is_as_if_it_was_set(part):
+    name, options = f"iterator_{part}", BOUND[part]
+    bound = quick(**{name: functools.partial(torch.utils.data.DataLoader, **options)}).fit(*DATA)
+    plain = quick(**{f"{name}__{key}": value for key, value in options.items()}).fit(*DATA)
+    assert np.array_equal(weights(bound), weights(plain))
+    assert np.array_equal(bound.predict_proba(X), plain.predict_proba(X))
+
+
+def test_what_is_set_counts_more_than_what_a_partial_binds():
+    loader = functools.partial(torch.utils.data.DataLoader, batch_size=12)
+    net = quick(iterator_train=loader, iterator_train__batch_size=24).fit(*DATA)
+    assert net.history[-1, "train_batch_count"] == 2
 
 
 def test_a_plain_data_loader_takes_what_get_dataset_returns():

@@ -90,3 +90,20 @@ def test_logits_under_a_name_are_asked_for_in_words(weighting):
 @pytest.mark.parametrize("output", [None, {}, (), []])
 def test_what_holds_no_logits_is_handed_on(output):
     assert first_output(output) is output
+
+
+def drops_rows(samples):
+    return torch.utils.data.default_collate([sample for sample in samples if sample[0][0] > 0])
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "decision_function"])
+def test_predictions_are_one_a_row(method):
+    net = quick(iterator_valid__collate_fn=drops_rows).fit(*DATA)
+    n_kept = int((X[:, 0] > 0).sum())
+    words = (
+        f"`iterator_valid` must hand out each row once to predict; got outputs for {n_kept} of 48 "
+        "rows. Have its collate function keep all rows"
+    )
+    with pytest.raises(ValueError, match=words):
+        getattr(net, method)(X)
+    assert net.set_params(iterator_valid__collate_fn=None).predict(X).shape == (48,)

@@ -1,9 +1,12 @@
 """What may stand for the parts a net is built of: refused in words, all at once."""
 
 import re
+from functools import partial
 
+import numpy as np
 import pytest
 from torch import nn
+from torch.utils.data import DataLoader
 
 from classifier_cases import blobs, quick
 
@@ -54,6 +57,18 @@ def test_all_are_named_at_once():
         (
             {"iterator_valid__drop_last": True, "iterator_valid__shuffle": True},
             "`iterator_valid__shuffle` must be .*`iterator_valid__drop_last` must be False to",
+        ),
+        (
+            {"iterator_valid__sampler": np.arange(48)[::-1]},
+            "`iterator_valid__sampler` must be None to predict: .* in the order of the rows; got",
+        ),
+        (
+            {"iterator_valid__batch_sampler": [[1, 0], [2]]},
+            r"`iterator_valid__batch_sampler` must be None to predict: .*; got \[\[1, 0\], \[2\]\]",
+        ),
+        (
+            {"iterator_valid": partial(DataLoader, shuffle=True)},
+            "`iterator_valid__shuffle` must be False to predict",
         ),
         ({"dataset": 3}, "`dataset` must be a class"),
         ({"predict_nonlinearity": "x"}, '`predict_nonlinearity` must be "auto", None or a callab'),
