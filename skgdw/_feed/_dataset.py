@@ -106,6 +106,36 @@ class Together(Sequence[Any]):
         return self._samples[index]
 
 
+def explain_places(indices: Indices, n: int, error: IndexError) -> None:
+    """Raise in place of an error where a sampler asks for rows that are not there.
+
+    Parameters
+    ----------
+    indices : sequence of int, or of keys of the user's
+        What it asks for.
+    n : int
+        Rows there are.
+    error : IndexError
+
+    Raises
+    ------
+    ValueError
+        If it asks for rows beyond them.
+    """
+    try:
+        places = torch.as_tensor(indices)
+    except (TypeError, ValueError, RuntimeError):  # keys
+        return
+    outside = places[(places < -n) | (places >= n)]
+    if outside.numel():
+        raise ValueError(
+            "`sampler` and `batch_sampler` must draw places in the rows that their loader is for, "
+            f"0 to {n - 1}; got {int(outside.flatten()[0])}. Rows that `meta_mask` marks, that are "
+            f"taken out as a meta set or held out by `train_split` are not among these {n}: make "
+            "the sampler for the others, or leave rows out by a `sample_weight` of 0."
+        ) from error
+
+
 class RowDataset(SkorchDataset):
     """Tensors whose rows are handed out a batch at a time.
 
@@ -140,7 +170,11 @@ class RowDataset(SkorchDataset):
         return Batch(take_rows(self.X, index), self.y[index], self.rows[index], trusted)
 
     def __getitems__(self, indices: Indices) -> Together:
-        return Together(self[torch.as_tensor(indices)])
+        try:
+            return Together(self[torch.as_tensor(indices)])
+        except IndexError as error:
+            explain_places(indices, len(self), error)
+            raise
 
     def to(self, device: torch.device) -> RowDataset:
         """Return the dataset with its tensors on that device."""

@@ -11,7 +11,7 @@ from numpy import ndarray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset, default_collate, default_convert
 
-from skgdw._feed._dataset import Batch, RowDataset, Together
+from skgdw._feed._dataset import Batch, RowDataset, Together, explain_places
 from skgdw._feed._places import Collated
 
 _DEFAULTS = (default_collate, default_convert)
@@ -87,7 +87,11 @@ class Numbered(Dataset[Any]):
     def __getitems__(self, indices: Sequence[int]) -> Fetched:
         dataset = self.numbered_dataset
         fetch = getattr(dataset, "__getitems__", None)
-        samples = fetch(indices) if fetch else [dataset[index] for index in indices]
+        try:
+            samples = fetch(indices) if fetch else [dataset[index] for index in indices]
+        except IndexError as error:
+            explain_places(indices, len(self), error)
+            raise
         # One that leaves samples out does not say which; a pair of arrays is a batch already.
         is_batch = not isinstance(samples, list) or any(
             isinstance(each, Tensor | ndarray) for each in samples[:1]

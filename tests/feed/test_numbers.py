@@ -25,7 +25,8 @@ from feed_cases import Single, Stream, dataset, loader_of, one_by_one
 from skgdw._feed._dataset import Batch, RowDataset
 from skgdw._feed._numbers import Fetched, Numbered, rows_of
 
-X, Y, X_META, Y_META = blobs()
+DATA = blobs()
+X, Y, X_META, Y_META = DATA
 X32, X_META32 = X.astype(np.float32), X_META.astype(np.float32)
 
 
@@ -362,3 +363,45 @@ def test_batches_of_the_training_alone_are_numbered():
     net.fit(Rows(X32, Y), None, Rows(X_META32, Y_META), Y_META)
     assert np.array_equal(np.isnan(net.row_weights_), np.arange(48) >= 30)
     assert isinstance(net.get_dataset(X32), RowDataset)
+
+
+BEYOND = {
+    "rows taken out": {"iterator_train__sampler": [3, 47]},
+    "batches": {"iterator_train__batch_sampler": [[0, 1], [2, 36]]},
+    "rows held out": {"iterator_train__sampler": range(36), "train_split": ValidSplit(3)},
+    "workers": {"iterator_train__sampler": [3, 47], "iterator_train__num_workers": 1},
+}
+
+
+@pytest.mark.parametrize("rows", [lambda: X32, lambda: Rows(X32, Y)], ids=["array", "Dataset"])
+@pytest.mark.parametrize("case", BEYOND)
+def test_samplers_draw_from_the_rows_of_their_loader(case, rows):
+    """A sampler made for X asks for rows that a mask or a split has taken out."""
+    given, net = rows(), quick(classes=[0, 1, 2], **BEYOND[case])
+    words = (
+        r"`sampler` and `batch_sampler` must draw places in the rows that their loader is for, "
+        r"0 to \d+; got \d+\. Rows that `meta_mask` marks, .*: make the sampler for the others"
+    )
+    with pytest.raises(ValueError, match=words):
+        net.fit(given, None if isinstance(given, Rows) else Y, meta_mask=np.arange(48) % 4 == 1)
+
+
+def test_samplers_of_meta_rows_draw_from_these():
+    net = quick(iterator_meta__sampler=[3, 12])
+    with pytest.raises(ValueError, match=r"`sampler` and `batch_sampler` must .* 0 to 11; got 12"):
+        net.fit(*DATA)
+
+
+def test_an_index_error_of_a_dataset_is_its_own():
+    class Broken(Rows):
+        def __getitem__(self, i):
+            return [][i] if i == 5 else super().__getitem__(i)
+
+    net = quick(classes=[0, 1, 2], iterator_train__sampler=[0, 1, 5])
+    with pytest.raises(IndexError, match="list index out of range"):
+        net.fit(Broken(X32, Y), None, Rows(X_META32, Y_META))
+
+
+def test_keys_are_no_places_to_be_looked_at():
+    with pytest.raises(IndexError, match="list index"):
+        Numbered([0], torch.arange(1)).__getitems__([slice(1), 9])
