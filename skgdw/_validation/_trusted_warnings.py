@@ -25,6 +25,9 @@ _LOW, _HIGH = 0.1, 0.9
 _ENOUGH_ROWS, _ODD_SHARE = 2000, 0.1
 # Rows that are compared in one go.
 _ROWS_AT_ONCE = 1000
+# How far beyond X's range, in its widths, a column's middle is odd, and those of half the columns
+# are: classes that X lacks may bring single ones there.
+_FAR, _BEYOND = 1.0, 0.5
 # Fewer rows than these say little of a single column.
 _FEW_ROWS = 10
 
@@ -139,7 +142,8 @@ def warn_of_scale(X: RowContainer, X_beside: RowContainer, names: TrustedPair) -
     # Wide against the whole range: a balanced meta set may spread over what X seldom reaches.
     is_wide = own_width > 5 * (high - low)
     is_narrow = (own_width > 0) & (own_width < 0.02 * width) & (len(X_beside) >= _FEW_ROWS)
-    odd = (outside > 1.0) | is_wide | is_narrow
+    far = _BEYOND if (outside > _BEYOND).mean() >= 0.5 else _FAR
+    odd = (outside > far) | is_wide | is_narrow
     # Of one or two rows a column is odd by chance now and then: more than half have to be.
     is_odd = odd.mean() >= _ODD_SHARE if len(X_beside) >= _FEW_ROWS else odd.mean() > 0.5
     if is_odd:

@@ -10,7 +10,7 @@ import sklearn
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.datasets import load_breast_cancer, load_digits, load_wine
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 from sklearn.ensemble import BaggingClassifier
 from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
 from sklearn.preprocessing import StandardScaler
@@ -286,7 +286,7 @@ def table(load):
     return X, y, X_meta, y_meta, StandardScaler().fit(X).transform
 
 
-@pytest.mark.parametrize("load", [load_wine, load_breast_cancer])
+@pytest.mark.parametrize("load", [load_iris, load_wine, load_breast_cancer])
 @pytest.mark.parametrize("forgotten", ["X_meta", "X", None])
 def test_one_of_the_sets_was_not_scaled(load, forgotten):
     X, y, X_meta, y_meta, scale = table(load)
