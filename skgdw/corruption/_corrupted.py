@@ -68,7 +68,7 @@ class CorruptedClassifier(ClassifierMixin, MetaEstimatorMixin, SamplerParams):
         as ``corruption__labelnoise__noise_rate``. Without a name of its own a sampler in a list
         goes by its class in lower case, with a number where there are several
         (``labelnoise-1``), as in :func:`sklearn.pipeline.make_pipeline`.
-        ``corruption__labelnoise`` is the sampler itself.
+        ``corruption__labelnoise`` is the sampler itself; another in its place keeps the name.
     random_state : int, RandomState or None, default=None
         Seed for samplers whose own is None; those that have one keep it. The estimator is not
         seeded. None draws anew each time. Numpy's global state is not used.

@@ -83,7 +83,9 @@ class SamplerParams(BaseEstimator):
                 continue
             named[i] = (name, params[key])
             entries[i] = named[i] if isinstance(entries[i], tuple) else params[key]
-            self.corruption = type(self.corruption)(entries)
+            # One of another class would go by another name, and no longer be reached by this one.
+            keeps = [name for name, _ in name_steps(entries)] == [*positions]
+            self.corruption = type(self.corruption)(entries if keeps else named)
 
 
 def check_samplers(corruption: object) -> list[tuple[str, Any]]:

@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 
 from classifier_cases import quick
 from corruption_cases import FOLDS, Watch, X, Y, imbalance, noise
-from skgdw.corruption import CorruptedClassifier, LabelNoise
+from skgdw.corruption import CorruptedClassifier, InstanceDependentNoise, LabelNoise
 
 
 def test_parameters_of_a_single_sampler():
@@ -63,11 +63,28 @@ def test_parameters_in_a_list(kind, is_named):
     assert noisy.corruption is given
 
 
-def test_a_name_of_its_own_stays_with_the_place():
+def test_names_stay_with_their_places():
     other = noise()
     noisy = CorruptedClassifier(Watch(), [("few", imbalance()), imbalance()])
     noisy.set_params(corruption__few=other, corruption__classimbalance=other)
-    assert noisy.corruption == [("few", other), other]
+    assert noisy.corruption == [("few", other), ("classimbalance", other)]
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_names_stay_where_samplers_are_replaced(kind):
+    noisy = CorruptedClassifier(Watch(), kind([noise(0.1), imbalance(), noise(0.2)]))
+    noisy.set_params(corruption__classimbalance=None)
+    other = InstanceDependentNoise()
+    noisy.set_params(**{"corruption__labelnoise-1": other})
+    again = imbalance()
+    noisy.set_params(
+        **{"corruption__classimbalance": again, "corruption__labelnoise-2__noise_rate": 0.4}
+    )
+    assert type(noisy.corruption) is kind
+    params = clone(noisy).get_params()
+    assert type(params["corruption__labelnoise-1"]) is InstanceDependentNoise
+    assert params["corruption__labelnoise-2__noise_rate"] == 0.4
+    assert noisy.get_params()["corruption__classimbalance"] is again
 
 
 def test_a_search_goes_into_a_list_and_over_whole_samplers():
