@@ -203,7 +203,7 @@ class BuiltNet(SklearnNet):
 
     def _renew_weighting(self) -> None:
         """Build the weighting anew where its parameters were set since; what it learnt stays."""
-        if self._weighting_of == self._weighting_params():
+        if not set_since(self._weighting_of, self._weighting_params()):
             return
         before = self.weighting_
         with self._current_init_context("module"):

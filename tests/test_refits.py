@@ -1,5 +1,6 @@
 """What a later call takes over, and what a call that ended early leaves behind."""
 
+import copy
 import pickle
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from skorch.callbacks import Callback, EarlyStopping
 
 from classifier_cases import Net, blobs, quick
+from skgdw.weighting import ClassWeighting
 
 DATA = blobs()
 X, Y, X_META, Y_META = DATA
@@ -35,6 +37,25 @@ def test_another_meta_rate_takes_effect():
         net.partial_fit(X, Y, None, X_META, Y_META)
     assert nets[1].weighting_.meta_lr == 0.0
     assert not np.array_equal(nets[0].row_weights_, nets[1].row_weights_)
+
+
+class Priced(ClassWeighting):
+    def __init__(self, weight_net, prices):
+        super().__init__(weight_net)
+        self.prices = prices
+
+
+@pytest.mark.parametrize(
+    "make", [np.asarray, torch.as_tensor, list], ids=lambda make: make.__name__
+)
+@pytest.mark.parametrize("kept", [lambda net: net, copy.deepcopy], ids=["itself", "copied"])
+def test_arrays_among_the_arguments_of_a_weighting(make, kept):
+    net = kept(quick(weighting=Priced, weighting__prices=make([1.0, 2.0])).fit(*DATA))
+    weighting = net.weighting_
+    net.partial_fit(X, Y, None, X_META, Y_META)
+    assert net.weighting_ is weighting
+    net.set_params(weighting__prices=make([3.0, 4.0])).partial_fit(X, Y, None, X_META, Y_META)
+    assert [*net.weighting_.prices] == [3.0, 4.0]
 
 
 def test_nothing_set_keeps_what_was_learnt():
