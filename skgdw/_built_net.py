@@ -150,6 +150,14 @@ class BuiltNet(SklearnNet):
         self._renew_weighting()
         self._check_optimizers()  # those there are, under a weighting that may be another
         self._class_shares()
+        self._count_classes_anew()
+
+    def _count_classes_anew(self) -> None:
+        """Balance the classes of the rows of this fit; those of a stream are not all there yet."""
+        if isinstance(self.class_weight, str) and not getattr(self, "_is_partial_fit", False):
+            criterion = eager(self.criterion_)
+            if isinstance(before := getattr(criterion, "weight", None), Tensor):
+                criterion.weight = self._class_weights()["weight"].to(before)
 
     def initialize_module(self) -> BuiltNet:
         """Build ``module_``, ``weight_net_`` and ``weighting_``."""

@@ -44,6 +44,22 @@ def test_balanced_evens_out_the_rows_to_train_on():
     np.testing.assert_allclose(marked.criterion_.weight, 34 / (3 * counts), rtol=1e-6)
 
 
+class OwnLoss(nn.CrossEntropyLoss):
+    """Is built with the weights, as a criterion of the user's."""
+
+
+@pytest.mark.parametrize("criterion", [nn.CrossEntropyLoss, OwnLoss])
+def test_balanced_counts_the_rows_of_each_fit(criterion):
+    """Under warm_start too, where the rest of the criterion is gone on with."""
+    net = quick(class_weight="balanced", weighting="uniform", warm_start=True, criterion=criterion)
+    net.fit(DATA.X, DATA.y)
+    np.testing.assert_allclose(net.criterion_.weight, 1)
+    expected = 46 / (3 * np.bincount(UNEVEN.y))
+    np.testing.assert_allclose(net.fit(UNEVEN.X, UNEVEN.y).criterion_.weight, expected, rtol=1e-6)
+    net.partial_fit(DATA.X, DATA.y)
+    np.testing.assert_allclose(net.criterion_.weight, expected, rtol=1e-6)
+
+
 def test_clones_and_refits_have_them():
     net = clone(quick(class_weight={0: 2.0})).fit(*DATA)
     assert net.get_params()["class_weight"] == {0: 2.0}
