@@ -46,5 +46,7 @@ def at_class_shares(probability: NDArray[Any], shares: NDArray[Any] | None) -> N
     """Return balanced probabilities (n, c) for classes of those shares; None leaves them."""
     if shares is None:
         return probability
-    weighed = probability * shares.clip(min=LEAST_SHARE).astype(probability.dtype)
-    return weighed / weighed.sum(axis=1, keepdims=True)
+    with np.errstate(under="ignore"):
+        weighed = probability * shares.clip(min=LEAST_SHARE).astype(probability.dtype)
+        weighed /= weighed.sum(axis=1, keepdims=True)
+    return weighed

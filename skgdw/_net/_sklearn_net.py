@@ -310,7 +310,8 @@ class SklearnNet(SettableNet, SavingNet, FedNet, DocLinked, NeuralNetClassifier)
                 return np.log(self.predict_proba(X))
         logits = self._logits(X)
         above = logits - logits.max(axis=1, keepdims=True)
-        log_proba: np.ndarray = above - np.log(np.exp(above).sum(axis=1, keepdims=True))
+        with np.errstate(under="ignore"):  # what is far below the largest adds nothing
+            log_proba: np.ndarray = above - np.log(np.exp(above).sum(axis=1, keepdims=True))
         return log_proba
 
     @available_if(_returns_logits)

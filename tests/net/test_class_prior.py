@@ -26,6 +26,12 @@ def test_probabilities_follow_bayes():
     np.testing.assert_allclose(moved / moved.sum(), expected, rtol=1e-12)
 
 
+def test_what_is_too_small_for_a_number_is_zero():
+    with np.errstate(all="raise"):
+        found = at_class_shares(np.float32([[1, 1e-40]]), np.array([1.0, 1e-6]))
+    assert found.tolist() == [[1, 0]]
+
+
 def test_certainty_of_a_class_that_is_not_there_stays():
     assert at_class_shares(P, np.array([0.0, 1.0]))[2].tolist() == [1, 0]
 
