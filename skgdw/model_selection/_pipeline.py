@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any, ClassVar, Self
@@ -94,7 +95,8 @@ class MetaPipeline(Pipeline):
         **params
             ``X_meta`` and ``y_meta``, best in 1-tuples, which cross-validation never cuts, or
             ``meta_mask``; and ``X_val`` and ``y_val``, likewise. ``sample_weight`` goes to the last
-            step alone, but for steps that ask for it, or for none, by ``set_fit_request``.
+            step alone, but for steps that ask for it, or for none, by ``set_fit_request``. Names
+            may begin with that of the last step, as scikit-learn's pipelines have them.
 
         Returns
         -------
@@ -106,24 +108,35 @@ class MetaPipeline(Pipeline):
         TypeError
             If a step is scikit-learn's ``TargetEncoder``, which does not work under metadata
             routing; mark trusted rows by ``meta_mask`` in an ordinary pipeline. If an argument
-            comes twice, or more than these by position.
+            comes twice, or more than these by position. If a step is a class.
         """
+        self._check_instances()
+        params = self._by_own_names(trusted, params)
+        weighs = params.get("sample_weight") is not None
+        asked = _weights_for_the_last(self) if weighs else nullcontext()
+        with config_context(enable_metadata_routing=True), _words_for_encoders(), asked:
+            return super().fit(X, y, **params)
+
+    def _check_instances(self) -> None:
+        if classes := [step.__name__ for _, step in self.steps if isinstance(step, type)]:
+            raise TypeError(
+                f"`steps` must be instances; got the class{'es' if len(classes) > 1 else ''} "
+                f"{', '.join(classes)}; pass {', '.join(f'{name}()' for name in classes)}."
+            )
+
+    def _by_own_names(self, trusted: tuple[Any, ...], params: dict[str, Any]) -> dict[str, Any]:
+        """Return what `fit` was given without the name of the last step before it."""
+        own = f"{self.steps[-1][0]}__"
         by_place = dict(zip(("X_meta", "y_meta"), trusted, strict=False))
-        twice = sorted(by_place.keys() & params.keys())
+        given = Counter([*by_place, *(name.removeprefix(own) for name in params)])
+        twice = sorted(name for name, count in given.items() if count > 1)
         if len(trusted) > len(by_place) or twice:
             found = f"{', '.join(twice)} twice" if twice else f"{len(trusted)} further arguments"
             raise TypeError(
                 "`fit` must get X, y, X_meta and y_meta by position, each once, and all else by "
                 f"name; got {found}."
             )
-        params |= by_place
-        own = f"{self.steps[-1][0]}__sample_weight"  # as scikit-learn's pipelines take it
-        if own in params:
-            params["sample_weight"] = params.pop(own)
-        weighs = params.get("sample_weight") is not None
-        asked = _weights_for_the_last(self) if weighs else nullcontext()
-        with config_context(enable_metadata_routing=True), _words_for_encoders(), asked:
-            return super().fit(X, y, **params)
+        return by_place | {name.removeprefix(own): value for name, value in params.items()}
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import sklearn
 import torch
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.decomposition import PCA
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import (
     FixedThresholdClassifier,
@@ -20,6 +21,7 @@ from sklearn.model_selection import (
 from sklearn.preprocessing import StandardScaler
 
 from classifier_cases import blobs, quick
+from skgdw import GDWClassifier
 from skgdw.model_selection import make_meta_pipeline
 
 # Far from zero: a meta set that is not scaled along is seen by the classifier, which warns.
@@ -166,3 +168,31 @@ def test_workers_give_the_serial_scores(backend):
     with joblib.parallel_config(backend=backend):
         parallel = search.set_params(n_jobs=2).fit(X, Y, **META)
     assert np.array_equal(parallel.cv_results_["mean_test_score"], serial)
+
+
+@pytest.mark.parametrize(
+    "pick", [{"X_meta", "y_meta"}, {"meta_mask"}, {"X_meta", "y_meta", "X_val", "y_val"}]
+)
+def test_arguments_may_bear_the_name_of_the_last_step(pick):
+    """As scikit-learn's own pipelines take them; they mean the same."""
+    given = {**META, "X_val": (X_META + 0.1,), "y_val": (Y_META,), "meta_mask": np.arange(60) < 12}
+    given = {name: value for name, value in given.items() if name in pick}
+    pipes = [make_meta_pipeline(StandardScaler(), quick(random_state=0)) for _ in range(2)]
+    pipes[0].fit(X, Y, **given)
+    pipes[1].fit(X, Y, **{f"gdwclassifier__{name}": value for name, value in given.items()})
+    assert np.array_equal(pipes[1].predict_proba(X), pipes[0].predict_proba(X))
+
+
+def test_arguments_under_both_names_are_refused():
+    pipe = make_meta_pipeline(StandardScaler(), quick())
+    with pytest.raises(TypeError, match=r"each once, .*; got X_meta, y_meta twice"):
+        pipe.fit(X, Y, **META, gdwclassifier__X_meta=X_META, gdwclassifier__y_meta=Y_META)
+
+
+def test_steps_are_instances():
+    pipe = make_meta_pipeline(PCA, StandardScaler(), GDWClassifier)
+    words = r"`steps` must be instances; got the classes PCA, GDWClassifier; pass PCA\(\), GDWC"
+    with pytest.raises(TypeError, match=words):
+        pipe.fit(X, Y, **META)
+    with pytest.raises(TypeError, match="got the class PCA; pass"):
+        make_meta_pipeline(PCA, quick()).fit(X, Y, **META)
