@@ -1,3 +1,4 @@
+import inspect
 import pickle
 
 import numpy as np
@@ -165,6 +166,9 @@ class Unrouted(TargetEncoder):
             return super().fit_transform(X, y, **params)
 
 
+ASKS_FOR_GROUPS = "params" in inspect.signature(TargetEncoder.fit_transform).parameters
+
+
 def test_target_encoders_have_other_ways():
     codes = np.arange(60) % 3
     words = pd.DataFrame(
@@ -172,12 +176,12 @@ def test_target_encoders_have_other_ways():
     )
     trusted = np.arange(60) < 15
     steps = (TargetEncoder(), GDWClassifier(max_epochs=2, verbose=0, random_state=0))
-    with pytest.raises(
-        TypeError, match=r"TargetEncoder asks for `groups`.*gdwclassifier__meta_mask"
-    ):
-        make_meta_pipeline(*steps).fit(
-            words[~trusted], codes[~trusted], X_meta=words[trusted], y_meta=codes[trusted]
-        )
+    # Before 1.9 it asked for nothing, and made of these few words rows that are alike.
+    if ASKS_FOR_GROUPS:
+        with pytest.raises(TypeError, match=r"TargetEncoder asks for `groups`.*__meta_mask"):
+            make_meta_pipeline(*steps).fit(
+                words[~trusted], codes[~trusted], X_meta=words[trusted], y_meta=codes[trusted]
+            )
     pipe = make_pipeline(*steps).fit(words, codes, gdwclassifier__meta_mask=trusted)
     assert pipe.score(words, codes) == 1.0
     columns = make_column_transformer((Unrouted(), ["word"]), remainder="passthrough")
