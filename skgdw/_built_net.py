@@ -10,14 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 from skorch.callbacks import EpochTimer, LRScheduler, PassthroughScoring, ProgressBar
 from skorch.callbacks.scoring import EpochScoring
 from torch import Tensor, nn
-from torch.nn import CrossEntropyLoss
 from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from skgdw._intake._check_fit import TrainingData
 from skgdw._net._auto_module import make_auto_module, shape_of_rows
 from skgdw._net._class_prior import class_shares
-from skgdw._net._class_weight import as_criterion_weight, criterion_weight
+from skgdw._net._criterion import CriterionNet
 from skgdw._net._kept import check_kept, kept_params, set_since
 from skgdw._net._modules import make_module
 from skgdw._net._optimizers import make_optimizer
@@ -33,7 +31,6 @@ from skgdw._validation import (
     check_classes,
     check_free,
     check_optimizer,
-    check_reduction,
     copied,
 )
 from skgdw._validation._weighting import weighting_fault
@@ -58,7 +55,7 @@ def _is_given(kind: type, callbacks: Any) -> bool:
     return any(issubclass(part if isinstance(part, type) else type(part), kind) for part in named)
 
 
-class BuiltNet(SklearnNet):
+class BuiltNet(CriterionNet, SklearnNet):
     """A net with a weighting beside its module, built by skorch's life cycle."""
 
     # What the parts were built of that training which goes on keeps.
@@ -66,9 +63,6 @@ class BuiltNet(SklearnNet):
 
     # What `weighting_` was built with, other than modules.
     _weighting_of: dict[str, Any] = {}  # noqa: RUF012
-
-    # What a call of fit works on, while it runs.
-    _data: TrainingData | None = None
 
     def _known_classes(self, classes: ArrayLike | None) -> ArrayLike | None:
         """Return the labels known before y is: those learnt, where training goes on."""
@@ -189,10 +183,6 @@ class BuiltNet(SklearnNet):
         weight_net = copied(weight_net, "weight_net")
         self.weight_net_ = weight_net.to(self._weighting_dtype())
 
-    def _weighting_dtype(self) -> torch.dtype:
-        # As wide as the logits, which leave a module of 16 bits in float32.
-        return torch.promote_types(self._module_dtype(), torch.float32)
-
     def _initialize_weighting(self) -> None:
         known = () if self.classes is None else self.classes
         offered = {
@@ -261,43 +251,6 @@ class BuiltNet(SklearnNet):
 
     def _class_shares(self) -> NDArray[Any] | None:
         return class_shares(self.class_prior, self.classes_inferred_, self.class_prior_)
-
-    def initialize_criterion(self) -> BuiltNet:
-        """Build ``criterion_``, a copy where an instance is given."""
-        params = {**self.get_params_for("criterion"), **self._class_weights()}
-        is_class = isinstance(self.criterion, type)
-        if is_class and issubclass(self.criterion, CrossEntropyLoss) and "weight" in params:
-            params["weight"] = self._as_weight(params["weight"])
-        build = self.initialized_instance
-        criterion = make_module("criterion", self.criterion, params, build)
-        check_reduction(criterion)
-        # A copy of what others may hold: an instance, or what a function returns again and again.
-        criterion = criterion if is_class else copied(criterion, "criterion")
-        if isinstance(criterion, CrossEntropyLoss):
-            criterion.weight = self._as_weight(criterion.weight)
-        self.criterion_ = criterion
-        return self
-
-    def _as_weight(self, weight: Any) -> Tensor | None:
-        known = len(getattr(self, "classes_inferred_", ())) or None
-        dtype = self._weighting_dtype()
-        return None if weight is None else as_criterion_weight(weight, known, dtype)
-
-    def _class_weights(self) -> dict[str, Tensor]:
-        if self.class_weight is None:
-            return {}
-        if not isinstance(self.criterion, type) or "criterion__weight" in vars(self):
-            raise ValueError(
-                "`class_weight` must stand alone; got a `criterion` with weights of its own, or an "
-                "instance. Pass the weights there, or the class of the criterion without any."
-            )
-        weight = criterion_weight(
-            self.class_weight,
-            getattr(self, "classes_inferred_", self.classes),  # the latter before any fit
-            self._data,
-            is_partial_fit=bool(getattr(self, "_is_partial_fit", False)),
-        )
-        return {"weight": weight.to(self._weighting_dtype())}
 
     def get_all_learnable_params(self) -> Iterator[tuple[str, Tensor]]:
         """Yield what ``optimizer_`` trains: everything but the weighting."""

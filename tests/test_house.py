@@ -42,7 +42,6 @@ MAY_IMPORT = {
         "weighting",
     },
     "_built_net": {
-        "_intake",
         "_net",
         "_training._progress",
         "_training._random",
