@@ -91,17 +91,20 @@ def _as_array(value: Any, name: str) -> Any:
 
 
 def check_numbers(X: Mapping[str, Any], name: str = "X") -> None:
-    """Refuse entries of which no tensor can be made: a Dataset of the user's may read texts."""
-    odd = [f"{k!r} ({v.dtype})" for k, v in X.items() if isinstance(v, np.ndarray) and _is_odd(v)]
+    """Refuse entries that do not become real numbers: a Dataset of the user's may read texts."""
+    odd = [f"{k!r} ({v.dtype})" for k, v in X.items() if _is_odd(v)]
     if odd:
         raise TypeError(
-            f"`{name}` must hold numbers; got the entries {', '.join(odd)}. Encode them, texts for "
-            "instance as the numbers of their words, or leave them out."
+            f"`{name}` must hold real numbers; got the entries {', '.join(odd)}. Encode them, "
+            "texts for instance as the numbers of their words and complex numbers as two entries, "
+            "or leave them out."
         )
 
 
-def _is_odd(array: np.ndarray) -> bool:
-    return array.dtype.kind not in "biufc"
+def _is_odd(value: Any) -> bool:
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind not in "biuf"
+    return bool(value.is_complex())
 
 
 def _is_finite(value: RowContainer) -> bool:

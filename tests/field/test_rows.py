@@ -186,7 +186,7 @@ FORMS = {
     "unequal": ({"a": X_VAL[:, :2], "b": X_VAL[:7, 2:]}, r"arrays of one length.*20, 'b': 7"),
     "texts": (
         {"a": X_VAL[:, :2], "b": np.full((20, 2), "u")},
-        r"hold numbers; got the entries 'b'",
+        r"hold real numbers; got the entries 'b'",
     ),
     "ragged": ({"a": X_VAL[:, :2], "b": [[1.0], [1.0, 2.0]] * 10}, "must hold rows of one shape"),
 }

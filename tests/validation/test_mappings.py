@@ -41,8 +41,19 @@ def test_mappings_are_checked_entry_by_entry(mapping, words):
 
 def test_times_among_objects_are_no_numbers():
     opened = open_mapping({"a": np.array([np.datetime64("2020-01-01"), 1], dtype=object)}, "X")
-    with pytest.raises(TypeError, match=r"`X` must hold numbers; got the entries 'a' \(object\)"):
+    with pytest.raises(
+        TypeError, match=r"`X` must hold real numbers; got the entries 'a' \(object\)"
+    ):
         check_numbers(opened)
+
+
+def test_complex_entries_do_not_become_real_by_losing_a_part():
+    entries = {"a": np.ones((48, 2)) * 1j, "b": torch.ones(48, 4), "c": torch.ones(48, 2) * 1j}
+    words = (
+        r"real numbers; got the entries 'a' \(complex128\), 'c' \(torch.complex64\).*two entries"
+    )
+    with pytest.raises(TypeError, match=words):
+        quick().fit(entries, np.arange(48) % 3, meta_mask=np.arange(48) % 4 == 0)
 
 
 def test_an_entry_is_cut_off_from_what_it_came_of():
@@ -53,7 +64,9 @@ def test_an_entry_is_cut_off_from_what_it_came_of():
 def test_text_in_a_mapping_is_for_a_dataset_of_the_users_to_read():
     opened = open_mapping({"words": ["a", "b"], "length": np.array([1, 2])}, "X")
     assert opened["words"].tolist() == ["a", "b"]
-    with pytest.raises(TypeError, match=r"`X` must hold numbers; got the entries 'words' \(<U1\)"):
+    with pytest.raises(
+        TypeError, match=r"`X` must hold real numbers; got the entries 'words' \(<U1\)"
+    ):
         check_numbers(opened)
 
 
